@@ -1,0 +1,129 @@
+"""The worker's door to one session: a method and JSON in, JSON out. No exception passes it and no browser API is used.
+
+An answer is {"result": ...} or {"error": {"code", "message", "detail"}}, in ASCII. Tokens of a running generation go
+out through `emit` as soon as they are chosen, so that a stop is seen before the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from time import perf_counter
+from typing import cast
+
+from tinypylm.calibration import kernel_rate, macs_per_token
+from tinypylm.errors import ErrorCode, SlmError
+from tinypylm.format import parse_header
+from tinypylm.hosts import Buffer, Host
+from tinypylm.memory import plan_memory
+from tinypylm.options import SamplingOptions
+from tinypylm.session import Session
+
+Emit = Callable[[int, str, float, int], object]
+Params = Mapping[str, object]
+Answer = dict[str, object]
+
+
+class App:
+    """One session and the methods that the worker may call on it.
+
+    emit(id, text, logprob, index) takes a token; stop_requested() says whether a running generation shall end.
+    """
+
+    def __init__(self, host: Host, emit: Emit, stop_requested: Callable[[], bool]):
+        self._host = host
+        self._session = Session(host)
+        self._emit = emit
+        self._stop_requested = stop_requested
+        self._held_back = ""
+        self._methods: dict[str, Callable[[Params, Buffer], Answer]] = {
+            "inspect": self._inspect, "load": self._load, "start": self._start, "advance": self._advance,
+            "step": self._step, "stop": self._stop, "reset": self._reset, "free": self._free,
+            "diagnostics": self._diagnostics, "calibrate": self._calibrate,
+        }
+
+    def request(self, method: str, params_json: str, data: Buffer = b"") -> str:
+        """The answer to one request, as JSON."""
+        try:
+            answer: Answer = {"result": self._methods[method](json.loads(params_json), data)}
+        except SlmError as error:
+            answer = {"error": {"code": error.code, "message": error.message, "detail": error.detail}}
+        except Exception as error:  # noqa: BLE001 - the one boundary: whatever happens, the page gets an answer
+            answer = {"error": _runtime_failed(error)}
+        return json.dumps(answer, ensure_ascii=True, allow_nan=False)
+
+    def _inspect(self, params: Params, data: Buffer) -> Answer:
+        """What the first 108 bytes of a file promise; if they are refused, no more of it is downloaded."""
+        header = parse_header(data)
+        return {
+            "memory_bytes": plan_memory(header.config, header.file_bytes).total_bytes,
+            "file_bytes": header.file_bytes,
+            "family": header.config.family.name.lower(),
+            "quantization": header.config.quantization.label,
+            "context_length": header.config.context_length,
+        }
+
+    def _load(self, params: Params, data: Buffer) -> Answer:
+        return {**self._session.load(data)}
+
+    def _start(self, params: Params, data: Buffer) -> Answer:
+        options = SamplingOptions.from_dict(cast(Mapping[str, object], params["options"]))
+        self._session.start(cast(str, params["prompt"]), options)
+        self._held_back = ""
+        return {}
+
+    def _advance(self, params: Params, data: Buffer) -> Answer:
+        """Works until `budget_ms` is spent, a stop is asked for, or the generation ends: at least one chunk or token.
+
+        `text` at the end is what a stop found still held back.
+        """
+        ends = perf_counter() + cast(float, params["budget_ms"]) / 1000
+        while not (self._session.finished or self._stop_requested()):
+            for token in self._session.advance(_at_once):
+                self._emit(token.id, token.text, token.logprob, token.index)
+            if perf_counter() >= ends:
+                break
+        if not self._session.finished:
+            return {"finished": False}
+        figures = self._session.diagnostics()
+        return {
+            "finished": True, "finish_reason": self._session.finish_reason, "text": self._held_back, "figures": figures,
+        }
+
+    def _step(self, params: Params, data: Buffer) -> Answer:
+        return asdict(self._session.generate_next_token())
+
+    def _stop(self, params: Params, data: Buffer) -> Answer:
+        running = not self._session.finished
+        if running:
+            self._held_back = self._session.stop()
+        return {"stopped": running}
+
+    def _reset(self, params: Params, data: Buffer) -> Answer:
+        self._session.reset()
+        return self._diagnostics(params, data)
+
+    def _free(self, params: Params, data: Buffer) -> Answer:
+        self._session.free()
+        return self._diagnostics(params, data)
+
+    def _calibrate(self, params: Params, data: Buffer) -> Answer:
+        """What the best kernel of the loaded model's type reaches in `seconds`, and what one of its tokens takes."""
+        config = self._session.config
+        rate = kernel_rate(self._host, config.quantization, cast(float, params["seconds"]))
+        return {"macs_per_second": rate, "macs_per_token": macs_per_token(config)}
+
+    def _diagnostics(self, params: Params, data: Buffer) -> Answer:
+        return {**self._session.diagnostics()}
+
+
+def _at_once() -> bool:
+    """A deadline that has always passed: the session does one chunk or one token."""
+    return True
+
+
+def _runtime_failed(error: Exception) -> Answer:
+    where = traceback.format_exc(limit=-3)
+    return {"code": ErrorCode.RUNTIME_FAILED, "message": f"{type(error).__name__}: {error}", "detail": {"where": where}}

@@ -1,0 +1,61 @@
+"""What this machine can do: the rate of the best matrix-vector kernel, and the work of one token."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from tinypylm.config import DType, ModelConfig, Role, expected_tensors
+from tinypylm.hosts import Host, Instance
+from tinypylm.kernels import linear
+from tinypylm.memory import PAGE_BYTES, aligned
+from tinypylm.wasm.binary import MemoryImport
+from tinypylm.wasm.kernel import ModuleBuilder
+
+_COLS, _ROWS = 512, 8192
+_ROWS_AT_ONCE = (1, 2, 3, 4)
+
+
+def macs_per_token(config: ModelConfig) -> int:
+    """Multiply-accumulates of one token's matrix products; an untied embedding table is looked up, not multiplied."""
+    matrices = [s for s in expected_tensors(config) if len(s.shape) == 2]
+    looked_up = Role.OUTPUT in {s.role for s in matrices}
+    return sum(s.shape[0] * s.shape[1] for s in matrices if not (looked_up and s.role is Role.TOK_EMBEDDINGS))
+
+
+def kernel_rate(host: Host, dtype: DType, seconds: float = 0.5) -> float:
+    """Multiply-accumulates per second of the fastest variant of the one-token product, on one thread
+
+    Each variant runs over the same 8192 x 512 matrix (2 to 16 MiB) for its share of `seconds`, in turns; the best
+    call counts, so that a busy machine shows what it could do.
+    """
+    instance = _instance(host, dtype)
+    calls = [instance.export(f"rows_{rows}") for rows in _ROWS_AT_ONCE]
+    best, ends = float("inf"), perf_counter() + seconds
+    while perf_counter() < ends:
+        for call in calls:
+            start = perf_counter()
+            for _ in range(_CALLS_TIMED):
+                call(*_arguments(dtype))
+            best = min(best, (perf_counter() - start) / _CALLS_TIMED)
+    instance.free()
+    return _ROWS * _COLS / best
+
+
+_CALLS_TIMED = 8  # a browser's clock may tick in steps of 0.1 ms
+
+
+def _arguments(dtype: DType) -> tuple[int, ...]:
+    """out, w, scales, x, x_scale, first, end: zeros, which cost what other numbers cost."""
+    codes = linear.CODE_BYTES[dtype](_ROWS * _COLS)
+    scales_end = codes + 2 * _ROWS * _COLS // linear.BLOCK
+    x = aligned(scales_end)
+    return x + 4 * _COLS, 0, codes, x, x, 0, _ROWS
+
+
+def _instance(host: Host, dtype: DType) -> Instance:
+    pages = -(-(_arguments(dtype)[0] + 4 * _ROWS) // PAGE_BYTES)
+    module = ModuleBuilder(MemoryImport(pages, pages, shared=False))
+    for rows in _ROWS_AT_ONCE:
+        shape = {"dtype": dtype, "cols": _COLS, "rows_at_once": rows, "accumulate": False}
+        module.add(linear.matvec, f"rows_{rows}", shape, export=True)
+    return host.instantiate(module.encode(), pages)

@@ -1,0 +1,199 @@
+"""One loaded model: memory planned, module emitted and instantiated, tokens in, logits and candidates out.
+
+The addresses of `plan` hold from `load` to `free`. A token costs one call into compiled code, candidates another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from struct import Struct
+from time import perf_counter
+
+from tinypylm.config import Family
+from tinypylm.errors import EngineError, ErrorCode, SessionError
+from tinypylm.families import llama
+from tinypylm.families.network import Network
+from tinypylm.format import Model
+from tinypylm.hosts import Buffer, Host, Instance
+from tinypylm.kernels import sampling
+from tinypylm.memory import CANDIDATE_HEADER_BYTES, CHUNK_TOKENS, MAX_CANDIDATES, MemoryPlan, aligned, plan_memory
+from tinypylm.wasm.binary import MemoryImport
+from tinypylm.wasm.kernel import Function, Kernel, ModuleBuilder
+from tinypylm.wasm.values import Value, i32
+
+_F32 = Struct("<f")
+_FAMILIES = {Family.LLAMA: llama}
+
+
+class Candidates:
+    """The best tokens, best first (ties: the smaller id first); the engine fills the same views again at the next call.
+
+    ids: i32[count]. logits: f32[count], after the repetition penalty. weights: f32[count],
+    exp((logit - best logit) / temperature). log_sum_exp: ln(sum(exp(raw logits))) over the whole vocabulary.
+    """
+
+    __slots__ = ("buffer", "count", "ids", "log_sum_exp", "logits", "weights")
+
+    def __init__(self, count: int):
+        row = 4 * aligned(count, 4)
+        self.count, self.log_sum_exp = count, 0.0
+        self.buffer = memoryview(bytearray(3 * row))
+        self.ids: memoryview[int] = self.buffer[:4 * count].cast("i")
+        self.logits: memoryview[float] = self.buffer[row:][:4 * count].cast("f")
+        self.weights: memoryview[float] = self.buffer[2 * row:][:4 * count].cast("f")
+
+
+def emit(model: Model, plan: MemoryPlan) -> bytes:
+    """The WebAssembly module for exactly this model.
+
+    Exports: forward(count, position), step(token, position), project(),
+    candidates(k, temperature, penalty) -> ln(sum(exp(logits))).
+    """
+    module = ModuleBuilder(MemoryImport(plan.pages, plan.pages, shared=False))
+    net = Network(module, model, plan)
+    family = _FAMILIES[model.config.family]
+    forward = module.add(family.forward, "forward", {"net": net}, export=True)
+    project = module.add(family.project, "project", {"net": net}, export=True)
+    tokens_at = plan.regions["tokens"].address
+    module.add(_step, "step", {"forward": forward, "project": project, "tokens_at": tokens_at}, export=True)
+    _emit_sampling(module, model.config.vocab_size, plan)
+    return module.encode()
+
+
+def _step(k: Kernel, token: i32, position: i32, *, forward: Function[Value], project: Function[Value],
+          tokens_at: int) -> None:
+    """One token through the network, and its logits."""
+    k.at(tokens_at).i32[0] = token
+    k.call(forward, 1, position)
+    k.call(project)
+
+
+def _emit_sampling(module: ModuleBuilder, vocab_size: int, plan: MemoryPlan) -> None:
+    sift = module.add(sampling.sift, "sift", {})
+    adjusted = module.add(sampling.adjusted, "adjusted", {})
+    parts = {
+        "sift": sift, "adjusted": adjusted,
+        "offer": module.add(sampling.offer, "offer", {"sift": sift, "adjusted": adjusted}),
+        "log_sum_exp": module.add(sampling.log_sum_exp, "log_sum_exp", {"n": vocab_size}),
+    }
+    places = {f"{name}_at": plan.regions[region].address
+              for name, region in (("logits", "logits"), ("seen", "seen"), ("out", "candidates"))}
+    module.add(sampling.candidates, "candidates", {"n": vocab_size, **places, **parts}, export=True)
+
+
+class Engine:
+    """A model in linear memory and the compiled code that runs it; make one with `Engine.load`."""
+
+    chunk_tokens = CHUNK_TOKENS
+
+    def __init__(self, model: Model, plan: MemoryPlan, instance: Instance, engine_name: str):
+        self.model, self.config, self.plan, self.engine_name = model, model.config, plan, engine_name
+        self.emit_ms, self.module_bytes = 0.0, 0
+        self._instance: Instance | None = instance
+        self.compile_ms, self.linear_memory_bytes = instance.compile_ms, instance.memory_bytes
+        self._forward, self._step = instance.export("forward"), instance.export("step")
+        self._project, self._candidates = instance.export("project"), instance.export("candidates")
+        self._candidates_at = plan.regions["candidates"].address + CANDIDATE_HEADER_BYTES
+        self._logits_pending = False
+        self._found: dict[int, Candidates] = {}
+
+    @classmethod
+    def load(cls, model: Model, data: Buffer, host: Host) -> Engine:
+        """Emits and compiles the module for `model`, whose file is `data`, and copies the file into its memory.
+
+        Raises `EngineError` if the family has no compiled network or the host refuses the module or the memory.
+        """
+        if model.config.family not in _FAMILIES:
+            known, found = ", ".join(f.name for f in _FAMILIES), model.config.family.name
+            raise EngineError(ErrorCode.UNSUPPORTED_FAMILY, f"expected a model of family {known}, found {found}: "
+                              "pack a model of a family that the engine runs", {"family": found})
+        plan = plan_memory(model.config, model.file_bytes)
+        start = perf_counter()
+        module = emit(model, plan)
+        emit_ms = (perf_counter() - start) * 1000
+        engine = cls(model, plan, host.instantiate(module, plan.pages), host.name)
+        engine.emit_ms, engine.module_bytes = emit_ms, len(module)
+        engine._live().write(0, data)
+        return engine
+
+    def _live(self) -> Instance:
+        if self._instance is None:
+            raise SessionError(ErrorCode.MODEL_NOT_LOADED, "this engine was freed: load the model again")
+        return self._instance
+
+    def prefill(self, ids: Sequence[int], position: int) -> None:
+        """Takes 1 to `chunk_tokens` tokens from `position` on through the network; the last one's logits can be had."""
+        self._check(ids, position)
+        stride = self.plan.regions["tokens"].stride_bytes
+        rows = b"".join(token.to_bytes(4, "little").ljust(stride, b"\0") for token in ids)
+        self._live().write(self.plan.regions["tokens"].address, rows)
+        self._forward(len(ids), position)
+        self._logits_pending = True
+
+    def _check(self, ids: Sequence[int], position: int) -> None:
+        if not 1 <= len(ids) <= self.chunk_tokens:
+            raise ValueError(f"expected 1 to {self.chunk_tokens} tokens in a chunk, found {len(ids)}")
+        if position < 0 or position + len(ids) > self.config.context_length:
+            context = self.config.context_length
+            raise SessionError(ErrorCode.CONTEXT_EXCEEDED, f"expected positions 0 to {context - 1}, found {position} "
+                               f"to {position + len(ids) - 1}: reset the context first", {"context_length": context})
+        vocab = self.config.vocab_size
+        for token in ids:
+            if not 0 <= token < vocab:
+                raise EngineError(ErrorCode.TOKEN_OUT_OF_RANGE, f"expected token ids below {vocab}, found {token}: "
+                                  "use the tokenizer of this model", {"id": token})
+
+    def step(self, token: int, position: int) -> None:
+        """One token: the same bits as a `prefill` of it alone, in one call."""
+        if not (0 <= token < self.config.vocab_size and 0 <= position < self.config.context_length):
+            self._check([token], position)
+        self._step(token, position)
+        self._logits_pending = False
+
+    def _project_pending(self) -> None:
+        if self._logits_pending:
+            self._project()
+            self._logits_pending = False
+
+    def candidates(self, k: int, temperature: float, repetition_penalty: float) -> Candidates:
+        """The k best tokens (1 to 1024, at most the vocabulary) after the last position.
+
+        Raises `EngineError` (NonFiniteLogits) if a logit is NaN or infinite.
+        """
+        self._project_pending()
+        k = min(k, self.config.vocab_size, MAX_CANDIDATES)
+        total = self._candidates(k, temperature, repetition_penalty)
+        if total is None or total - total != 0.0:
+            raise EngineError(ErrorCode.NON_FINITE_LOGITS, "expected finite logits, found NaN or an infinity: the "
+                              "weights are finite, but this input makes their products overflow f32; try another one")
+        found = self._found.get(k) or self._found.setdefault(k, Candidates(k))
+        self._live().read_into(self._candidates_at, found.buffer)
+        found.log_sum_exp = total
+        return found
+
+    def logits(self) -> bytes:
+        """The last position's logits: little-endian f32[vocab_size], before any penalty."""
+        self._project_pending()
+        return self._live().read(self.plan.regions["logits"].address, 4 * self.config.vocab_size)
+
+    def raw_logit(self, token: int) -> float:
+        """One of `logits`."""
+        self._project_pending()
+        return float(_F32.unpack(self._live().read(self.plan.regions["logits"].address + 4 * token, 4))[0])
+
+    def reset(self) -> None:
+        """Forgets which tokens were seen; positions of the KV cache are written before they are read."""
+        seen = self.plan.regions["seen"]
+        self._live().write(seen.address, bytes(seen.size_bytes))
+        self._logits_pending = False
+
+    def free(self) -> None:
+        """Drops memory and module; every later call raises `SessionError` (ModelNotLoaded)."""
+        if self._instance is not None:
+            self._instance.free()
+        self._instance = None
+        self._forward = self._step = self._project = self._candidates = _freed
+
+
+def _freed(*_arguments: float) -> None:
+    raise SessionError(ErrorCode.MODEL_NOT_LOADED, "this engine was freed: load the model again")

@@ -1,0 +1,106 @@
+"""Every error that a caller of TinyPyLM can meet.
+
+    SlmError
+    +-- FormatError      a model file breaks a rule of the format; the code names the rule
+    +-- CanonicalError   a JSON text or value is outside the canonical profile
+    +-- BudgetError      a model is sound, but needs more than the budget allows
+    +-- KernelError      a kernel was written against the rules of the builder
+    +-- EngineError      the compiled model cannot be built, or computed something it must not
+    +-- OptionError      a sampling option is unknown or outside its range
+    +-- SessionError     the request does not fit the session's state or its context
+    +-- ToolError        an offline tool met an input it cannot use
+
+Each carries a `code` (stable, one for each rule), a message that says what was found, what was expected, where, and
+what to try, and a `detail` of JSON values for programs.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+Detail = dict[str, "str | int | float | bool | None"]
+
+
+class ErrorCode(StrEnum):
+    """Names of rules that can be broken. `FormatError` has codes of its own in `FormatCode`."""
+
+    NOT_CANONICAL = "NotCanonical"
+    BUDGET_EXCEEDED = "BudgetExceeded"
+    KERNEL_MISUSE = "KernelMisuse"
+    UNSUPPORTED_FAMILY = "UnsupportedFamily"
+    HOST_FAILED = "HostFailed"
+    NON_FINITE_LOGITS = "NonFiniteLogits"
+    UNKNOWN_OPTION = "UnknownOption"
+    OPTION_OUT_OF_RANGE = "OptionOutOfRange"
+    EMPTY_PROMPT = "EmptyPrompt"
+    CONTEXT_EXCEEDED = "ContextExceeded"
+    MODEL_NOT_LOADED = "ModelNotLoaded"
+    NO_CONTEXT = "NoContext"
+    OUTPUT_BUFFER_EXCEEDED = "OutputBufferExceeded"
+    BUSY = "Busy"
+    NOT_GENERATING = "NotGenerating"
+    MISSING_FILE = "MissingFile"
+    UNSUPPORTED_CHECKPOINT = "UnsupportedCheckpoint"
+    UNSUPPORTED_TOKENIZER = "UnsupportedTokenizer"
+    NON_FINITE_WEIGHTS = "NonFiniteWeights"
+    SHAPE_MISMATCH = "ShapeMismatch"
+    SCALE_OVERFLOW = "ScaleOverflow"
+    UNWRITABLE_FILE = "UnwritableFile"
+    UNUSABLE_NAME = "UnusableName"
+    UNUSABLE_METADATA = "UnusableMetadata"
+    TOKEN_OUT_OF_RANGE = "TokenOutOfRange"
+    RUNTIME_FAILED = "RuntimeFailed"
+    CLIENT_MISSING = "ClientMissing"
+    DOWNLOAD_FAILED = "DownloadFailed"
+    DIGEST_MISMATCH = "DigestMismatch"
+    LOCK_UNREADABLE = "LockUnreadable"
+    ADDRESS_UNAVAILABLE = "AddressUnavailable"
+    BROWSER_MISSING = "BrowserMissing"
+
+
+class SlmError(Exception):
+    """The root of the tree above."""
+
+    def __init__(self, code: StrEnum, message: str, detail: Detail | None = None):
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.detail: Detail = detail or {}
+
+
+class FormatError(SlmError):
+    """A model file breaks a rule of the format. Codes: `tinypylm.format.FormatCode`."""
+
+
+class CanonicalError(SlmError):
+    """A JSON text or value is outside the canonical profile; the message names the rule."""
+
+    def __init__(self, message: str):
+        super().__init__(ErrorCode.NOT_CANONICAL, message)
+
+
+class BudgetError(SlmError):
+    """A sound model that needs more than a budget allows."""
+
+
+class KernelError(SlmError):
+    """A kernel was written against the rules of the builder; raised while building, at the offending line."""
+
+    def __init__(self, message: str):
+        super().__init__(ErrorCode.KERNEL_MISUSE, message)
+
+
+class EngineError(SlmError):
+    """The compiled model cannot be built, or computed something it must not."""
+
+
+class OptionError(SlmError):
+    """A sampling option is unknown or outside its range."""
+
+
+class SessionError(SlmError):
+    """A request does not fit the session's state or its context."""
+
+
+class ToolError(SlmError):
+    """An offline tool met an input it cannot use."""

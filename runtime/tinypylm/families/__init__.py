@@ -1,0 +1,1 @@
+"""The networks, each written once, top to bottom, in kernels."""

@@ -1,0 +1,180 @@
+"""A network under construction: named scratch vectors, the file's tensors, and the kernels that run between them.
+
+Kernels are specialised by shape and type and emitted once each; `llama` (and any other family) only says in which
+order they run. Every operation here works on `count` tokens, whose rows lie one stride apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tinypylm.config import DType, Role
+from tinypylm.format import Model
+from tinypylm.kernels import activation, attention, embedding, linear, norm, rotary
+from tinypylm.memory import MemoryPlan, padded_context, padded_head_dim
+from tinypylm.wasm.kernel import Function, Kernel, ModuleBuilder, Ptr
+from tinypylm.wasm.values import Value, f32, i32
+
+ROWS_AT_ONCE = 2
+"""Rows per pass of a one-token product: measured best of 1, 2, 3, 4 and 8 in Chromium, for both code widths."""
+TOKENS_AT_ONCE = 8
+"""Prompt tokens that share one load of a weight."""
+
+_Body = Callable[..., Value | None]
+
+
+class Network:
+    """What a family writes its forward pass with."""
+
+    def __init__(self, module: ModuleBuilder, model: Model, plan: MemoryPlan):
+        self.model, self.config = model, model.config
+        self._module, self._plan = module, plan
+        self._kernels: dict[str, Function[Value]] = {}
+        self._encoded: tuple[str, DType] | None = None
+        self._kernel: Kernel | None = None
+        self._count: i32 | None = None
+
+    @contextmanager
+    def recording(self, kernel: Kernel, count: i32) -> Iterator[None]:
+        """Operations go into `kernel`, for `count` tokens."""
+        self._kernel, self._count, self._encoded = kernel, count, None
+        yield
+        self._kernel = self._count = None
+
+    @property
+    def k(self) -> Kernel:
+        assert self._kernel is not None
+        return self._kernel
+
+    @property
+    def count(self) -> i32:
+        assert self._count is not None
+        return self._count
+
+    def kernel(self, body: _Body, name: str, **constants: object) -> Function[Value]:
+        """The kernel of that name; emitted when first asked for."""
+        if name not in self._kernels:
+            self._kernels[name] = self._module.add(body, name, constants)
+        return self._kernels[name]
+
+    def row(self, region: str, token: i32 | int = 0) -> Ptr:
+        """Where a token's row of a scratch region lies."""
+        stride = self._plan.regions[region].stride_bytes
+        return self.k.at(self._plan.regions[region].address) + (token * stride)
+
+    def weights(self, role: Role, layer: int | None) -> tuple[Ptr, Ptr, DType]:
+        """A tensor's codes and scales where the file's bytes lie."""
+        tensor = self.model.tensor(role, layer)
+        elements = 1
+        for n in tensor.shape:
+            elements *= n
+        codes = self.k.at(tensor.offset)
+        return codes, codes + linear.CODE_BYTES[tensor.dtype](elements), tensor.dtype
+
+    @contextmanager
+    def each_token(self) -> Iterator[i32]:
+        """A loop over the tokens of the call."""
+        with self.k.range(self.count) as token:
+            yield token
+
+    def embed(self, out: str) -> None:
+        """out = the tokens' rows of the embedding table; the tokens count as seen."""
+        table, scales, dtype = self.weights(Role.TOK_EMBEDDINGS, None)
+        kernel = self.kernel(embedding.embed, "embed", dtype=dtype, cols=self.config.hidden_size)
+        with self.each_token() as t:
+            token = self.k.let(self.row("tokens", t).i32[0])
+            self.row("seen").u8[token] = i32.const(1)
+            self.k.call(kernel, self.row(out, t), table, scales, token)
+        self._written(out)
+
+    def rmsnorm(self, out: str, x: str, role: Role, layer: int | None) -> None:
+        kernel = self.kernel(norm.rmsnorm, "rmsnorm", n=self.config.hidden_size, epsilon=self.config.norm_epsilon)
+        weight, _, _ = self.weights(role, layer)
+        with self.each_token() as t:
+            self.k.call(kernel, self.row(out, t), self.row(x, t), weight)
+        self._written(out)
+
+    def linear(self, out: str, role: Role, layer: int | None, x: str, *, accumulate: bool = False) -> None:
+        """out = W x, or out += W x."""
+        codes, scales, dtype = self.weights(role, layer)
+        rows, cols = self.model.tensor(role, layer).shape
+        source = x if dtype is DType.F32 else self._encode(x, cols, dtype)
+        kernel = self._linear_kernel(dtype, cols, out, source, accumulate)
+        self.k.call(kernel, self.row(out), codes, scales, self.row(source), self.row("code_scale"), 0, rows, self.count)
+        self._written(out)
+
+    def _encode(self, x: str, cols: int, dtype: DType) -> str:
+        """The region that holds the i16 codes of `x`, computed unless it holds them already."""
+        if self._encoded != (x, dtype):
+            kernel = self.kernel(activation.quantise, f"quantise_{dtype.label}_{cols}", n=cols, dtype=dtype)
+            with self.each_token() as t:
+                self.k.call(kernel, self.row("codes", t), self.row("code_scale", t), self.row(x, t))
+            self._encoded = (x, dtype)
+        return "codes"
+
+    def _written(self, region: str) -> None:
+        if self._encoded is not None and self._encoded[0] == region:
+            self._encoded = None
+
+    def _linear_kernel(self, dtype: DType, cols: int, out: str, x: str, accumulate: bool) -> Function[Value]:
+        strides = {f"{name}_stride": self._plan.regions[region].stride_bytes
+                   for name, region in (("out", out), ("x", x), ("scale", "code_scale"))}
+        kind = f"{dtype.label}_{cols}{'_add' if accumulate else ''}"
+        matvec = self.kernel(linear.matvec, f"matvec_{kind}", dtype=dtype, cols=cols, rows_at_once=ROWS_AT_ONCE,
+                             accumulate=accumulate)
+        layout = f"{kind}_{strides['out_stride']}_{strides['x_stride']}"
+        matmul = self.kernel(linear.matmul, f"matmul_{layout}", dtype=dtype, cols=cols, tokens=TOKENS_AT_ONCE,
+                             accumulate=accumulate, **strides)
+        return self.kernel(linear.linear, f"linear_{layout}", matvec=matvec, matmul=matmul, tokens=TOKENS_AT_ONCE,
+                           **strides)
+
+    def rotary_angles(self, position: i32) -> None:
+        """cosines, sines = those of the tokens' positions, from `position` on."""
+        angle = self.kernel(rotary.rotary_angle, "rotary_angle")
+        with self.each_token() as t:
+            at = self.k.let(f32.of(position + t))
+            cosines, sines = self.row("cosines", t), self.row("sines", t)
+            for i, frequency in enumerate(rotary.frequencies(self.config.rope_theta, self.config.rotary_dim)):
+                self.k.call(angle, cosines + 4 * i, sines + 4 * i, at * frequency)
+
+    def attention(self, out: str, layer: int, position: i32) -> None:
+        """out = causal attention of query over the KV cache, after key and value took their places in it."""
+        c = self.config
+        shape = {"head_dim": c.head_dim, "rotary_dim": c.rotary_dim, "interleaved": c.interleaved_rotary}
+        step = padded_head_dim(c)
+        per_head = step * padded_context(c)
+        turn = self.kernel(rotary.rotate, "rotate_query", heads=c.n_heads, out_stride=step, **shape)
+        turn_key = self.kernel(rotary.rotate, "rotate_key", heads=c.n_kv_heads, out_stride=per_head, **shape)
+        place = self.kernel(rotary.place, "place_value", heads=c.n_kv_heads, head_dim=c.head_dim, out_stride=per_head)
+        keys, values = self._cache("k_cache", layer), self._cache("v_cache", layer)
+        with self.each_token() as t:
+            at = self.k.let((position + t) * (4 * step))
+            angles = self.row("cosines", t), self.row("sines", t)
+            self.k.call(turn, self.row("rotated", t), self.row("query", t), *angles)
+            self.k.call(turn_key, keys + at, self.row("key", t), *angles)
+            self.k.call(place, values + at, self.row("value", t))
+        attend = self.kernel(attention.attend, "attend", heads=c.n_heads, kv_heads=c.n_kv_heads, head_dim=c.head_dim,
+                             padded_dim=step, positions=padded_context(c))
+        with self.each_token() as t:
+            length = position + t + 1
+            self.k.call(attend, self.row(out, t), self.row("rotated", t), keys, values, self.row("scores"), length)
+        self._written(out)
+
+    def _cache(self, region: str, layer: int) -> Ptr:
+        c = self.config
+        per_layer = 4 * c.n_kv_heads * padded_context(c) * padded_head_dim(c)
+        return self.k.at(self._plan.regions[region].address + layer * per_layer)
+
+    def keep_last(self, region: str) -> None:
+        """The first row of `region` = its last token's row."""
+        kernel = self.kernel(embedding.copy, f"copy_{self.config.hidden_size}", n=self.config.hidden_size)
+        self.k.call(kernel, self.row(region), self.row(region, self.count - 1))
+        self._written(region)
+
+    def swiglu(self, gate: str, up: str) -> None:
+        """gate = silu(gate) * up."""
+        kernel = self.kernel(activation.swiglu, "swiglu", n=self.config.ffn_size)
+        with self.each_token() as t:
+            self.k.call(kernel, self.row(gate, t), self.row(up, t))
+        self._written(gate)

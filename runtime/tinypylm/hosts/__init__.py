@@ -1,0 +1,40 @@
+"""Who runs the emitted module: a browser through Pyodide, or wasmtime under CPython. The engine sees only this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+Buffer = bytes | bytearray | memoryview
+Export = Callable[..., "int | float | None"]
+
+
+class Instance(Protocol):
+    """One instantiated module and the memory it was given."""
+
+    compile_ms: float
+    memory_bytes: int
+
+    def export(self, name: str) -> Export:
+        """The exported function; resolve it once, call it per token."""
+
+    def write(self, address: int, data: Buffer) -> None:
+        """Copies `data` into linear memory."""
+
+    def read(self, address: int, size_bytes: int) -> bytes:
+        """A copy of linear memory."""
+
+    def read_into(self, address: int, target: memoryview) -> None:
+        """Fills `target`, a view of bytes, from linear memory."""
+
+    def free(self) -> None:
+        """Drops module and memory; nothing may be called afterwards."""
+
+
+class Host(Protocol):
+    """A WebAssembly engine. `name` says which, with its version."""
+
+    name: str
+
+    def instantiate(self, module: bytes, pages: int) -> Instance:
+        """Compiles `module`; its `env.memory` is a zeroed memory of exactly `pages` pages that cannot grow."""

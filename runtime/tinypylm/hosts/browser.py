@@ -1,0 +1,85 @@
+"""The engine's host inside Pyodide: WebAssembly through the browser's own API. The only importer of `js` and `pyodide`.
+
+The memory never grows, so one view of its bytes stays valid for the life of an instance. Compiling is synchronous,
+which a browser allows in a worker.
+"""
+
+from __future__ import annotations
+
+import re
+from time import perf_counter
+from typing import Protocol, cast
+
+import js  # type: ignore[import-not-found]
+from pyodide.ffi import JsException, to_js  # type: ignore[import-not-found]
+
+from tinypylm.errors import EngineError, ErrorCode
+from tinypylm.hosts import Buffer, Export
+
+_ENGINES = (r"(Firefox)/([\d.]+)", r"(?:Headless)?(Chrome)/([\d.]+)", r"Version/([\d.]+).*(Safari)/")
+
+
+class _Bytes(Protocol):
+    """A Uint8Array as Python sees it."""
+
+    def subarray(self, start: int, end: int) -> _Bytes: ...
+    def assign(self, source: Buffer) -> None: ...
+    def assign_to(self, target: memoryview) -> None: ...
+    def to_bytes(self) -> bytes: ...
+
+
+class BrowserInstance:
+    """One module with a memory of its own."""
+
+    def __init__(self, exports: object, memory: object, compile_ms: float):
+        self._exports = exports
+        self._bytes = cast(_Bytes, js.Uint8Array.new(memory.buffer))  # type: ignore[attr-defined]
+        self.compile_ms = compile_ms
+        self.memory_bytes: int = memory.buffer.byteLength  # type: ignore[attr-defined]
+
+    def export(self, name: str) -> Export:
+        return cast(Export, getattr(self._exports, name))
+
+    def write(self, address: int, data: Buffer) -> None:
+        self._bytes.subarray(address, address + memoryview(data).nbytes).assign(data)
+
+    def read(self, address: int, size_bytes: int) -> bytes:
+        return self._bytes.subarray(address, address + size_bytes).to_bytes()
+
+    def read_into(self, address: int, target: memoryview) -> None:
+        self._bytes.subarray(address, address + target.nbytes).assign_to(target)
+
+    def free(self) -> None:
+        """The collector of the browser takes module and memory once these names are gone."""
+        del self._exports, self._bytes
+
+
+class BrowserHost:
+    """The WebAssembly engine of the browser that this worker lives in."""
+
+    def __init__(self) -> None:
+        self.name = _engine_name(js.navigator.userAgent)
+
+    def instantiate(self, module: bytes, pages: int) -> BrowserInstance:
+        try:
+            limits = to_js({"initial": pages, "maximum": pages}, dict_converter=js.Object.fromEntries)
+            memory = js.WebAssembly.Memory.new(limits)
+            imports = to_js({"env": {"memory": memory}}, dict_converter=js.Object.fromEntries)
+            start = perf_counter()
+            instance = js.WebAssembly.Instance.new(js.WebAssembly.Module.new(to_js(module)), imports)
+        except JsException as error:
+            raise EngineError(
+                ErrorCode.HOST_FAILED,
+                f"{self.name} refused the compiled model ({error}); it asked for {pages} pages of 64 KiB. "
+                "Close other tabs if memory is short, or choose a smaller model",
+                {"pages": pages, "module_bytes": len(module)},
+            ) from None
+        return BrowserInstance(instance.exports, memory, (perf_counter() - start) * 1000)
+
+
+def _engine_name(user_agent: str) -> str:
+    """Name and version as the browser gives them: `Chrome 140.0.0.0`."""
+    for pattern in _ENGINES:
+        if found := re.search(pattern, user_agent):
+            return " ".join(sorted(found.groups(), key=lambda part: part[0].isdigit()))
+    return "browser"

@@ -1,0 +1,61 @@
+"""Elementwise steps between matrix products: i16 codes of a vector, SwiGLU."""
+
+from __future__ import annotations
+
+from tinypylm.config import DType
+from tinypylm.kernels.exponential import exp
+from tinypylm.wasm.kernel import Kernel, Ptr
+from tinypylm.wasm.values import f32
+from tinypylm.wasm.vectors import f32x4, i16x8, i32x4
+
+_LARGEST_CODE = 32767.0
+
+
+def quantise(k: Kernel, codes: Ptr, scale: Ptr, x: Ptr, *, n: int, dtype: DType) -> None:
+    """scale = max|x| / 32767; codes[i] = round(x[i] / scale), i16, half to even
+
+    x: f32[n], n a multiple of 32. codes: i16[n] in the order in which the product of `dtype` reads them: as they are
+    for q8_0; for q4_0 each 32 as four vectors, lane j of vector i holding element 4 j + i. scale: f32[1].
+    A NaN or infinity in x makes scale one, so it reaches the logits and is found there.
+    """
+    largest = _largest_magnitude(k, x, n)
+    scale.f32[0] = largest / _LARGEST_CODE
+    nonzero = largest > 0.0
+    factor = k.let(f32x4.splat(k.select(nonzero, _LARGEST_CODE / largest, f32.const(0.0))))
+    with k.range(n, step=32) as i:
+        rounded = [k.let(i32x4.truncate((x.f32x4[i, 4 * j] * factor).nearest())) for j in range(8)]
+        vectors = _transposed(k, rounded) if dtype is DType.Q4_0 else rounded
+        for j in range(4):
+            codes.i16x8[i, 8 * j] = i16x8.narrow(vectors[2 * j], vectors[2 * j + 1])
+
+
+def _largest_magnitude(k: Kernel, x: Ptr, n: int) -> f32:
+    lanes = k.var(f32x4.const(0.0))
+    with k.range(n, step=4) as i:
+        lanes.set(lanes.max(abs(x.f32x4[i])))
+    return k.let(lanes.lane(0).max(lanes.lane(1)).max(lanes.lane(2).max(lanes.lane(3))))
+
+
+def _transposed(k: Kernel, rows: list[i32x4]) -> list[i32x4]:
+    """Eight vectors of consecutive elements -> pairs of vectors with every fourth element."""
+    halves = [transpose4(k, rows[:4]), transpose4(k, rows[4:])]
+    return [half[i] for i in range(4) for half in halves]
+
+
+def transpose4(k: Kernel, rows: list[i32x4]) -> list[i32x4]:
+    """The transpose of a 4 x 4 matrix of 32-bit lanes, given and returned as named rows."""
+    a, b, c, d = rows
+    low_ab, low_cd = k.let(a.shuffle32(b, 0, 4, 1, 5)), k.let(c.shuffle32(d, 0, 4, 1, 5))
+    high_ab, high_cd = k.let(a.shuffle32(b, 2, 6, 3, 7)), k.let(c.shuffle32(d, 2, 6, 3, 7))
+    return [k.let(low_ab.shuffle32(low_cd, 0, 1, 4, 5)), k.let(low_ab.shuffle32(low_cd, 2, 3, 6, 7)),
+            k.let(high_ab.shuffle32(high_cd, 0, 1, 4, 5)), k.let(high_ab.shuffle32(high_cd, 2, 3, 6, 7))]
+
+
+def swiglu(k: Kernel, gate: Ptr, up: Ptr, *, n: int) -> None:
+    """gate[i] = silu(gate[i]) * up[i], silu(g) = g / (1 + exp(-g))  (Shazeer 2020)
+
+    gate, up: f32[n] in rows of whole vectors: up to three elements behind the n-th may be written.
+    """
+    with k.range(n, step=4) as i:
+        g = k.let(gate.f32x4[i])
+        gate.f32x4[i] = g / (1.0 + exp(k, -g)) * up.f32x4[i]

@@ -1,0 +1,186 @@
+"""Matrix products, straight from the file's bytes: out = W x for one token, and for a few at once.
+
+W: [rows, cols], row-major; f32, or q8_0 / q4_0 codes with one f16 scale per 32 columns in a plane of their own.
+Quantised products take the activations as i16 codes with one f32 scale per vector (`activation.quantise`), so that
+products and their sums within a block are exact integers; blocks are added in f32, left to right, in four lanes.
+A token's bits do not depend on how many tokens share the call, nor on how rows are split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tinypylm.config import DType
+from tinypylm.wasm.kernel import Function, Kernel, Ptr
+from tinypylm.wasm.values import Value, f32, i32
+from tinypylm.wasm.vectors import f32x4, i16x8
+
+BLOCK = 32
+_F16_EXPONENT_SHIFT = 2.0**112  # an f16's bits, shifted to f32's mantissa, are its value times 2^-112
+
+CODE_BYTES = {DType.F32: lambda n: 4 * n, DType.Q8_0: lambda n: n, DType.Q4_0: lambda n: n // 2}
+
+
+def matvec(k: Kernel, out: Ptr, w: Ptr, scales: Ptr, x: Ptr, x_scale: Ptr, first: i32, end: i32, *,
+           dtype: DType, cols: int, rows_at_once: int, accumulate: bool) -> None:
+    """out[r] = sum_c W[r, c] x[c] for first <= r < end; added to out[r] if `accumulate`.
+
+    out: f32[rows]. w: codes. scales: f16[rows, cols / 32] (unused for f32). x: i16[cols] codes in the order of
+    `activation.quantise` and x_scale: f32[1], or x: f32[cols] and x_scale unused.
+    """
+    row = k.var(first)
+    for rows in sorted({rows_at_once, 1}, reverse=True):
+        with k.loop() as leave:
+            leave(row + rows > end)
+            codes, row_scales = _row(k, w, scales, row, dtype, cols)
+            sums = _DOTS[dtype](k, codes, row_scales, x, rows, cols)
+            for r, total in enumerate(sums):
+                _store(out, row, r, _scaled(total, x_scale, 0, dtype), accumulate)
+            row += rows
+
+
+def matmul(k: Kernel, out: Ptr, w: Ptr, scales: Ptr, x: Ptr, x_scale: Ptr, first: i32, end: i32, *,
+           dtype: DType, cols: int, tokens: int, out_stride: int, x_stride: int, scale_stride: int,
+           accumulate: bool) -> None:
+    """`matvec` for `tokens` vectors, each weight loaded once; vector t lies t * stride bytes after the first."""
+    row = k.var(first)
+    with k.loop() as leave:
+        leave(row >= end)
+        codes, row_scales = _row(k, w, scales, row, dtype, cols)
+        sums = _BATCH_DOTS[dtype](k, codes, row_scales, x, tokens, cols, x_stride)
+        for t, total in enumerate(sums):
+            value = _scaled(total, x_scale, t * scale_stride, dtype)
+            _store(out + t * out_stride, row, 0, value, accumulate)
+        row += 1
+
+
+def linear(k: Kernel, out: Ptr, w: Ptr, scales: Ptr, x: Ptr, x_scale: Ptr, first: i32, end: i32, count: i32, *,
+           matvec: Function[Value], matmul: Function[Value], tokens: int, out_stride: int, x_stride: int,
+           scale_stride: int) -> None:
+    """`matvec` for `count` vectors: groups of `tokens`, then one by one."""
+    t = k.var(i32.const(0))
+    with k.loop() as leave:
+        leave(t + tokens > count)
+        k.call(matmul, out + t * out_stride, w, scales, x + t * x_stride, x_scale + t * scale_stride, first, end)
+        t += tokens
+    with k.range(count, start=t) as one:
+        k.call(matvec, out + one * out_stride, w, scales, x + one * x_stride, x_scale + one * scale_stride, first, end)
+
+
+def _row(k: Kernel, w: Ptr, scales: Ptr, row: i32, dtype: DType, cols: int) -> tuple[Ptr, Ptr]:
+    """Where the codes and scales of a row start."""
+    codes = k.pointer(w.value + row * CODE_BYTES[dtype](cols))
+    return codes, codes if dtype is DType.F32 else k.pointer(scales.value + row * (2 * cols // BLOCK))
+
+
+def _scaled(total: f32x4, x_scale: Ptr, offset: int, dtype: DType) -> f32:
+    return total.sum() if dtype is DType.F32 else total.sum() * (x_scale + offset).f32[0]
+
+
+def _store(out: Ptr, row: i32, constant: int, value: f32, accumulate: bool) -> None:
+    out.f32[row, constant] = out.f32[row, constant] + value if accumulate else value
+
+
+def _dots_f32(k: Kernel, w: Ptr, _scales: Ptr, x: Ptr, rows: int, cols: int) -> list[f32x4]:
+    """Lane sums of `rows` rows; the columns that fill no vector go into the first lanes."""
+    sums = [k.var(f32x4.const(0.0)) for _ in range(rows)]
+    whole = cols // 4 * 4
+    if whole:
+        with k.range(whole, step=4) as i:
+            xs = k.let(x.f32x4[i])
+            for r, total in enumerate(sums):
+                total += w.f32x4[i, r * cols] * xs
+    for c in range(whole, cols):
+        for r, total in enumerate(sums):
+            total.set(_add_lane(total, c - whole, w.f32[r * cols + c] * x.f32[c]))
+    return sums
+
+
+def _batch_dots_f32(k: Kernel, w: Ptr, _scales: Ptr, x: Ptr, tokens: int, cols: int, x_stride: int) -> list[f32x4]:
+    sums = [k.var(f32x4.const(0.0)) for _ in range(tokens)]
+    whole = cols // 4 * 4
+    if whole:
+        with k.range(whole, step=4) as i:
+            ws = k.let(w.f32x4[i])
+            for t, total in enumerate(sums):
+                total += ws * x.f32x4[i, t * x_stride // 4]
+    for c in range(whole, cols):
+        for t, total in enumerate(sums):
+            total.set(_add_lane(total, c - whole, w.f32[c] * x.f32[t * x_stride // 4 + c]))
+    return sums
+
+
+def _add_lane(total: f32x4, lane: int, value: f32) -> f32x4:
+    return total.with_lane(lane, total.lane(lane) + value)
+
+
+Codes = Callable[[Kernel, Ptr, int], list[i16x8]]
+
+
+def _codes_q8(k: Kernel, w: Ptr, block: int) -> list[i16x8]:
+    """The 32 codes of a block, as four vectors of i16."""
+    return [k.let(w.i8x8[block * BLOCK + 8 * i]) for i in range(4)]
+
+
+def _codes_q4(k: Kernel, w: Ptr, block: int) -> list[i16x8]:
+    """The 32 codes of a block: lane j of vector i is element 4 j + i, so that shifts alone unpack them."""
+    packed = k.let(w.i16x8[block * BLOCK // 4])
+    return [k.let(packed << 12 - 4 * i >> 12 if i < 3 else packed >> 12) for i in range(4)]
+
+
+def _block_sum(codes: list[i16x8], x: Ptr, block: int, offset: int = 0) -> f32x4:
+    """Lane sums of one block: integers, exact however they are grouped, then rounded to f32 once."""
+    parts = [c.dot(x.i16x8[block * BLOCK + 8 * i + offset]) for i, c in enumerate(codes)]
+    return f32x4.of((parts[0] + parts[1]) + (parts[2] + parts[3]))
+
+
+def _scale_group(k: Kernel, scales: Ptr, index: int) -> f32x4:
+    """Four f16 scales, widened; named."""
+    return k.let((scales.u16x4[index] << 13).view(f32x4) * _F16_EXPONENT_SHIFT)
+
+
+def _scale_one(k: Kernel, scales: Ptr, index: int) -> f32x4:
+    """One f16 scale in all lanes; named."""
+    return k.let(f32x4.splat(f32.from_bits(scales.u16[index] << 13) * _F16_EXPONENT_SHIFT))
+
+
+def _dots_quantised(codes: Codes, block_bytes: int) -> Callable[..., list[f32x4]]:
+    def dots(k: Kernel, w: Ptr, scales: Ptr, x: Ptr, rows: int, cols: int) -> list[f32x4]:
+        sums = [k.var(f32x4.const(0.0)) for _ in range(rows)]
+        blocks = cols // BLOCK
+        whole = blocks // 4 * 4
+        if whole:
+            _groups(k, w, scales, x, sums, blocks, whole)
+        for b in range(whole, blocks):
+            for r, total in enumerate(sums):
+                scale = _scale_one(k, scales, r * blocks + b)
+                total += _block_sum(codes(k, w + r * blocks * block_bytes, b), x, b) * scale
+        return sums
+
+    def _groups(k: Kernel, w: Ptr, scales: Ptr, x: Ptr, sums: list[f32x4], blocks: int, whole: int) -> None:
+        with k.range(whole, step=4) as g:
+            wg, xg = w + g * block_bytes, x + (g << 6)
+            for r, total in enumerate(sums):
+                group = k.let((scales.u16x4[g, r * blocks] << 13).view(f32x4) * _F16_EXPONENT_SHIFT)
+                for b in range(4):
+                    block = _block_sum(codes(k, wg + r * blocks * block_bytes, b), xg, b)
+                    total += block * group.broadcast32(b)
+    return dots
+
+
+def _batch_dots_quantised(codes: Codes, block_bytes: int) -> Callable[..., list[f32x4]]:
+    def dots(k: Kernel, w: Ptr, scales: Ptr, x: Ptr, tokens: int, cols: int, x_stride: int) -> list[f32x4]:
+        sums = [k.var(f32x4.const(0.0)) for _ in range(tokens)]
+        with k.range(cols // BLOCK) as b:
+            wb, xb = w + b * block_bytes, x + (b << 6)
+            scale = k.let(f32x4.splat(f32.from_bits(scales.u16[b] << 13) * _F16_EXPONENT_SHIFT))
+            block = codes(k, wb, 0)
+            for t, total in enumerate(sums):
+                total += _block_sum(block, xb, 0, t * x_stride // 2) * scale
+        return sums
+    return dots
+
+
+_DOTS = {DType.F32: _dots_f32, DType.Q8_0: _dots_quantised(_codes_q8, 32), DType.Q4_0: _dots_quantised(_codes_q4, 16)}
+_BATCH_DOTS = {DType.F32: _batch_dots_f32, DType.Q8_0: _batch_dots_quantised(_codes_q8, 32),
+               DType.Q4_0: _batch_dots_quantised(_codes_q4, 16)}

@@ -1,0 +1,114 @@
+"""Where everything of a loaded model lies in its linear memory, computed from the header alone.
+
+The model file stands at address 0, so a tensor's address is its offset in the file; the regions behind it follow in
+the order below, each 64-byte aligned. Nothing is allocated here, and nothing moves after loading.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinypylm.config import ModelConfig
+
+CHUNK_TOKENS = 16
+"""Prompt tokens that go through the network in one call; scratch vectors exist this many times."""
+
+MAX_CANDIDATES = 1024
+CANDIDATE_HEADER_BYTES = 16
+ENGINE_MEMORY_BUDGET_BYTES = 268_435_456
+"""A model whose plan needs more than this is refused before a byte of weights is fetched."""
+
+PAGE_BYTES = 65_536
+ALIGNMENT_BYTES = 64
+_CONTROL_BYTES = 256
+
+
+def aligned(size: int, unit: int = ALIGNMENT_BYTES) -> int:
+    """The smallest multiple of `unit` that is at least `size`."""
+    return -(-size // unit) * unit
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Bytes [address, address + size_bytes) of linear memory; `stride_bytes` is the distance between tokens' rows."""
+
+    address: int
+    size_bytes: int
+    stride_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """Regions by name, and the size of the memory that holds exactly them."""
+
+    regions: dict[str, Region]
+    used_bytes: int
+
+    @property
+    def pages(self) -> int:
+        return -(-self.used_bytes // PAGE_BYTES)
+
+    @property
+    def total_bytes(self) -> int:
+        """Size of the linear memory: `used_bytes` rounded up to whole pages."""
+        return self.pages * PAGE_BYTES
+
+    @property
+    def kv_cache_bytes(self) -> int:
+        return self.regions["k_cache"].size_bytes + self.regions["v_cache"].size_bytes
+
+    @property
+    def scratch_arena_bytes(self) -> int:
+        """Everything that is neither file nor KV cache."""
+        return self.used_bytes - self.regions["file"].size_bytes - self.kv_cache_bytes
+
+
+def padded_head_dim(config: ModelConfig) -> int:
+    """Floats between two positions of a head in the KV cache: head_dim, up to whole vectors."""
+    return aligned(config.head_dim, 4)
+
+
+def padded_context(config: ModelConfig) -> int:
+    """Positions that the KV cache has room for: the context, up to the four that attention scores at once."""
+    return aligned(config.context_length, 4)
+
+
+def plan_memory(config: ModelConfig, file_bytes: int) -> MemoryPlan:
+    """The regions of a model of this shape whose file has `file_bytes` bytes."""
+    sizes = {"file": (file_bytes, 1), "k_cache": (_cache_bytes(config), 1), "v_cache": (_cache_bytes(config), 1)}
+    sizes |= {name: (4 * floats, CHUNK_TOKENS) for name, floats in _scratch_floats(config).items()}
+    sizes |= {name: (size, 1) for name, size in _sampling_bytes(config).items()}
+    regions: dict[str, Region] = {}
+    address = 0
+    for name, (row_bytes, rows) in sizes.items():
+        stride = aligned(row_bytes)
+        regions[name] = Region(address, stride * rows, stride)
+        address += stride * rows
+    return MemoryPlan(regions, address)
+
+
+def _cache_bytes(config: ModelConfig) -> int:
+    """f32[n_layers, n_kv_heads, context, head_dim], the last two padded."""
+    return 4 * config.n_layers * config.n_kv_heads * padded_context(config) * padded_head_dim(config)
+
+
+def _scratch_floats(config: ModelConfig) -> dict[str, int]:
+    """ForwardScratch: 4-byte elements that one token needs of each intermediate."""
+    queries, keys = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
+    widest = max(config.hidden_size, queries, config.ffn_size)
+    return {
+        "tokens": 1, "residual": config.hidden_size, "normed": config.hidden_size,
+        "query": queries, "key": keys, "value": keys,
+        "rotated": config.n_heads * padded_head_dim(config), "attended": queries,
+        "gate": config.ffn_size, "up": config.ffn_size,
+        "codes": aligned(widest, 32) // 2, "code_scale": 1,
+        "cosines": config.rotary_dim // 2, "sines": config.rotary_dim // 2,
+    }
+
+
+def _sampling_bytes(config: ModelConfig) -> dict[str, int]:
+    return {
+        "scores": 4 * padded_context(config), "logits": 4 * aligned(config.vocab_size, 4),
+        "seen": aligned(config.vocab_size, 4), "candidates": CANDIDATE_HEADER_BYTES + 12 * MAX_CANDIDATES,
+        "control": _CONTROL_BYTES,
+    }

@@ -1,0 +1,224 @@
+"""One model, one context, one request at a time: which request fits when, and what a refusal leaves behind.
+
+Work is done only inside `load`, `advance` and `generate_next_token`; the caller decides when to come back, so
+it can stop a generation after any token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from tinypylm.config import ModelConfig
+from tinypylm.diagnostics import NO_MODEL_FIGURES, THREADS, Figures, Pace, model_figures
+from tinypylm.engine import Engine
+from tinypylm.errors import Detail, ErrorCode, SessionError, SlmError
+from tinypylm.format import parse
+from tinypylm.generation import Deadline, FinishReason, Generation, TokenEvent
+from tinypylm.options import SamplingOptions
+from tinypylm.output import OUTPUT_LIMIT_BYTES
+from tinypylm.states import Event, State, after
+from tinypylm.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from tinypylm.hosts import Buffer, Host
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    engine: Engine
+    tokenizer: Tokenizer
+    load_seconds: float
+
+
+class Session:
+    """Every request raises SessionError, with the code of `states`, where it does not fit the state."""
+
+    def __init__(self, host: Host, output_limit_bytes: int = OUTPUT_LIMIT_BYTES):
+        self.state = State.NO_MODEL
+        self.finish_reason: FinishReason | None = None
+        self.last_error_code: str | None = None
+        self._host = host
+        self._output_limit_bytes = output_limit_bytes
+        self._model: _Loaded | None = None
+        self._generation: Generation | None = None
+        self._failure: SlmError | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether no generation is under way."""
+        return self.state is not State.GENERATING
+
+    @property
+    def config(self) -> ModelConfig:
+        """The shape of the loaded model. Raises SessionError (ModelNotLoaded)."""
+        if self._model is None:
+            raise self._refusal(ErrorCode.MODEL_NOT_LOADED, "no model is loaded: load one first", {})
+        return self._model.engine.config
+
+    @property
+    def prompt_ids(self) -> tuple[int, ...]:
+        """The tokens of the prompt that stands in the context."""
+        return self._generation.context.prompt_ids if self._generation else ()
+
+    def load(self, data: Buffer) -> Figures:
+        """Replaces the model; the figures of the new one. Raises FormatError, BudgetError or EngineError.
+
+        The old model is freed first, so two never share the memory, and none is loaded after a failure.
+        """
+        following = self._after(Event.LOAD)
+        self._unload()
+        self.state = following
+        started = perf_counter()
+        try:
+            model = parse(data)
+            engine, tokenizer = Engine.load(model, data, self._host), Tokenizer.of(model)
+        except SlmError as error:
+            self.last_error_code = error.code
+            raise
+        self._model = _Loaded(engine, tokenizer, perf_counter() - started)
+        self.state = self._after(Event.LOADED)
+        return self.diagnostics()
+
+    def start(self, prompt: str, options: SamplingOptions) -> None:
+        """A new context, in which `advance` reads the prompt and continues it.
+
+        A prompt may fill the context: then one token can follow it. Raises SessionError EmptyPrompt or
+        ContextExceeded, which leave the old context as it was.
+        """
+        following = self._after(Event.START)
+        engine, tokenizer = self._loaded.engine, self._loaded.tokenizer
+        ids = self._encoded(prompt)
+        self._generation = Generation(engine, tokenizer, ids, options, self._output_limit_bytes)
+        self.state, self.finish_reason, self._failure = following, None, None
+
+    def advance(self, deadline: Deadline) -> list[TokenEvent]:
+        """Works until the generation ends or deadline() is true, asked after each chunk and each token.
+
+        Tokens made before a failure are given out; the next call raises the failure, and clears the context.
+        """
+        self.state = self._after(Event.ADVANCE)
+        events: list[TokenEvent] = []
+        try:
+            if self._failure:
+                raise self._failure
+            self.finish_reason = self._running.advance(deadline, events)
+        except SlmError as error:
+            if not events:
+                self._fail(error)
+                raise
+            self._failure = error
+        if self.finish_reason:
+            self.state = self._after(Event.ENDED)
+        return events
+
+    def generate_next_token(self) -> TokenEvent:
+        """Step: one token more after what stands in the context, by the options of its generation.
+
+        Raises SessionError ContextExceeded where the context is full, which changes nothing.
+        """
+        following = self._after(Event.STEP)
+        self._require_room()
+        try:
+            event = self._running.step()
+        except SlmError as error:
+            self._fail(error)
+            raise
+        self.state = following
+        return event
+
+    def stop(self) -> str:
+        """Ends the generation, if it has not ended by itself; the text that it still held back."""
+        following = self._after(Event.STOP)
+        if self.finished:
+            return ""
+        try:
+            if self._failure:
+                raise self._failure
+            held_back = self._running.cancel()
+        except SlmError as error:
+            self._fail(error)
+            raise
+        self.state, self.finish_reason = following, "cancelled"
+        return held_back
+
+    def reset(self) -> None:
+        """Forgets the context and its counters; the model stays."""
+        self.state = self._after(Event.RESET)
+        self._clear()
+
+    def free(self) -> None:
+        """Unloads the model and gives its memory back."""
+        self.state = self._after(Event.FREE)
+        self._unload()
+
+    def diagnostics(self) -> Figures:
+        """All figures, by snake_case name; None where nothing is known."""
+        model, generation = self._model, self._generation
+        context = generation.context if generation else None
+        return {
+            "state": self.state,
+            **(model_figures(model.engine, model.load_seconds) if model else NO_MODEL_FIGURES),
+            **(generation.pace if generation else Pace()).figures(),
+            "generated_tokens": context.generated_tokens if context else 0,
+            "kv_cache_tokens": context.fed_tokens if context else 0,
+            "threads": THREADS, "engine": self._host.name, "last_error_code": self.last_error_code,
+        }
+
+    @property
+    def _loaded(self) -> _Loaded:
+        assert self._model is not None, "every state but NO_MODEL has a model"
+        return self._model
+
+    @property
+    def _running(self) -> Generation:
+        assert self._generation is not None, "CONTEXT_READY and GENERATING have a generation"
+        return self._generation
+
+    def _after(self, event: Event) -> State:
+        try:
+            return after(self.state, event)
+        except SessionError as error:
+            self.last_error_code = error.code
+            raise
+
+    def _encoded(self, prompt: str) -> list[int]:
+        if not prompt:
+            raise self._refusal(ErrorCode.EMPTY_PROMPT, "the prompt is empty; write something", {})
+        ids = self._loaded.tokenizer.encode(prompt)
+        length = self._loaded.engine.config.context_length
+        if len(ids) > length:
+            raise self._refusal(
+                ErrorCode.CONTEXT_EXCEEDED,
+                f"the prompt has {len(ids)} tokens, the model's context holds {length}; shorten the prompt",
+                {"prompt_tokens": len(ids), "context_length": length},
+            )
+        return ids
+
+    def _require_room(self) -> None:
+        if self._running.context.is_full:
+            length = self._loaded.engine.config.context_length
+            raise self._refusal(
+                ErrorCode.CONTEXT_EXCEEDED,
+                f"the context is full: it holds {length} tokens, no other finds place; start another prompt",
+                {"prompt_tokens": len(self.prompt_ids), "context_length": length},
+            )
+
+    def _refusal(self, code: ErrorCode, message: str, detail: Detail) -> SessionError:
+        self.last_error_code = code
+        return SessionError(code, message, detail)
+
+    def _fail(self, error: SlmError) -> None:
+        self.last_error_code = error.code
+        self.state = self._after(Event.FAILED)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._loaded.engine.reset()
+        self._generation = self._failure = self.finish_reason = None
+
+    def _unload(self) -> None:
+        if self._model:
+            self._model.engine.free()
+        self._model = self._generation = self._failure = self.finish_reason = None

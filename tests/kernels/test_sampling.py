@@ -1,0 +1,80 @@
+"""The candidate scan, against sorting in NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.kernels.bench import Workbench
+from tests.reference import kernels as reference
+from tinypylm.kernels import sampling
+
+
+class Scan:
+    """The compiled scan over n logits."""
+
+    def __init__(self, n: int):
+        self.n, self.bench = n, Workbench()
+        b = self.bench
+        self.logits, self.seen, self.out = b.room(4 * n + 16), b.room(n + 16), b.room(16 + 12 * (n + 3))
+        sift = b.add(sampling.sift, "sift")
+        adjusted = b.add(sampling.adjusted, "adjusted")
+        offer = b.add(sampling.offer, "offer", sift=sift, adjusted=adjusted)
+        total = b.add(sampling.log_sum_exp, "log_sum_exp", n=n)
+        b.add(sampling.candidates, n=n, logits_at=self.logits, seen_at=self.seen, out_at=self.out,
+              sift=sift, adjusted=adjusted, offer=offer, log_sum_exp=total)
+        b.start()
+
+    def run(self, logits: np.ndarray, seen: set[int], k: int, temperature: float, penalty: float):
+        marks = np.zeros(self.n, np.uint8)
+        marks[list(seen)] = 1
+        self.bench.instance.write(self.logits, logits.astype(np.float32).tobytes())
+        self.bench.instance.write(self.seen, marks.tobytes())
+        total = self.bench.run(k, temperature, penalty)
+        padded = -(-k // 4) * 4
+        at = [self.out + 16 + 4 * padded * i for i in range(3)]
+        return self.bench.read(at[0], k, np.int32), self.bench.read(at[1], k), self.bench.read(at[2], k), total
+
+    def check(self, logits: np.ndarray, seen: set[int], k: int, temperature: float, penalty: float) -> None:
+        ids, best, weights, total = self.run(logits, seen, k, temperature, penalty)
+        wanted = reference.candidates(logits.astype(np.float32), seen, k, temperature, penalty)
+        np.testing.assert_array_equal(ids, wanted[0])
+        np.testing.assert_array_equal(best, wanted[1])
+        np.testing.assert_allclose(weights, wanted[2], rtol=1e-5, atol=1e-37)
+        assert total == pytest.approx(wanted[3], rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 258, 1027])
+def test_the_best_come_first_whatever_the_size(n: int) -> None:
+    scan, rng = Scan(n), np.random.default_rng(n)
+    for k in {1, min(2, n), n // 2 or 1, n - 1 or 1, n}:
+        seen = set(rng.choice(n, n // 3, replace=False).tolist())
+        scan.check(rng.standard_normal(n) * 5, seen, k, temperature=0.7, penalty=1.3)
+        scan.check(rng.standard_normal(n) * 5, seen, k, temperature=2.0, penalty=0.8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(-3, 3), min_size=19, max_size=19), st.integers(1, 19), st.sets(st.integers(0, 18)))
+def test_ties_go_to_the_smaller_id(values: list[int], k: int, seen: set[int]) -> None:
+    _TIES.check(np.array(values, np.float32), seen, k, temperature=1.0, penalty=1.5)
+
+
+_TIES = Scan(19)
+
+
+def test_without_a_penalty_seen_tokens_stay_as_they_are() -> None:
+    scan = Scan(50)
+    logits = np.random.default_rng(5).standard_normal(50)
+    scan.check(logits, set(range(50)), 10, temperature=1.0, penalty=1.0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 5, 258 - 1])
+def test_a_logit_that_is_not_finite_shows_in_the_total(bad: float, place: int) -> None:
+    scan = Scan(258)
+    logits = np.zeros(258, np.float32)
+    logits[place] = bad
+    *_, total = scan.run(logits, set(), 5, 1.0, 1.0)
+    assert np.isnan(total)

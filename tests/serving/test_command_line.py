@@ -1,0 +1,68 @@
+"""`python serve.py` on the command line: options, ports, and what goes to which stream."""
+
+from __future__ import annotations
+
+import ast
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(root / "serve.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+
+
+def test_a_port_in_use_gives_one_line_and_the_option_that_helps(repo_root: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        done = run(repo_root, "--port", str(port))
+    assert (done.returncode, done.stdout) == (1, "")
+    advice = f"Try another: python serve.py --port {port % 65_535 + 1} (0 picks a free one)"
+    assert done.stderr == f"Port {port} on 127.0.0.1 is in use. {advice}\n"
+
+
+def test_an_address_that_is_not_this_machine_s_gives_one_line(repo_root: Path) -> None:
+    done = run(repo_root, "--host", "192.0.2.1", "--unsafe-bind", "--port", "0")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Port 0 on 192.0.2.1 cannot be used (")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_an_address_that_others_can_reach_needs_a_second_option(repo_root: Path, host: str) -> None:
+    done = run(repo_root, "--host", host)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--unsafe-bind" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--port", "65536"], ["--port", "-1"], ["--port", "http"], ["--host", "example.com"], ["--prot", "1"]]
+)
+def test_an_argument_that_means_nothing_is_refused(repo_root: Path, arguments: list[str]) -> None:
+    done = run(repo_root, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"serve.py: error: {'un' if arguments[0] == '--prot' else ''}" in done.stderr
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_is_clean(repo_root: Path, server: str, how: signal.Signals) -> None:
+    assert server  # it has set web/vendor up
+    command = [sys.executable, str(repo_root / "serve.py"), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/") as process:
+        assert process.stdout
+        address = process.stdout.readline()
+        with socket.create_connection(("127.0.0.1", int(address.rstrip("/\n").rpartition(":")[2]))):
+            process.send_signal(how)
+            assert process.communicate(timeout=5) == ("", "stopped\n")
+    assert process.returncode == 0
+
+
+def test_a_python_that_is_too_old_can_read_as_far_as_the_message(repo_root: Path) -> None:
+    """Neither f-strings nor annotations: the oldest grammar that this Python still knows accepts the file."""
+    ast.parse((repo_root / "serve.py").read_text(encoding="utf-8"), feature_version=(3, 4))
+    assert 'f"' not in (repo_root / "serve.py").read_text(encoding="utf-8")

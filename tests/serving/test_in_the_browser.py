@@ -1,0 +1,54 @@
+"""What the fields of every reply do in a real browser: isolation, WebAssembly, workers, ranges, and no eval."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from small_site import MODEL, Running
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def opened(site: Running, page: Page) -> Page:
+    page.goto(f"http://localhost:{site.port}/")
+    return page
+
+
+def test_the_page_is_isolated_and_shares_memory(opened: Page) -> None:
+    assert opened.evaluate("[crossOriginIsolated, new SharedArrayBuffer(8).byteLength]") == [True, 8]
+
+
+def test_webassembly_compiles_and_eval_does_not_run(opened: Page, page_errors: list[str]) -> None:
+    empty_module = "new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0])"
+    assert opened.evaluate(f"WebAssembly.compile({empty_module}).then(String)") == "[object WebAssembly.Module]"
+    script = "const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.head.append(s);"
+    assert opened.evaluate(f"() => {{ {script} return window.ran ?? 0 }}") == 0
+    assert len(page_errors) == 1
+    assert "Content Security Policy" in page_errors.pop()
+
+
+def test_a_module_worker_starts(opened: Page) -> None:
+    started = """new Promise((resolve) => {
+        const worker = new Worker("/worker.js", { type: "module" });
+        worker.onmessage = (event) => resolve(event.data);
+        worker.onerror = () => resolve("failed");
+    })"""
+    assert opened.evaluate(started) == "started"
+
+
+def test_a_slice_of_a_model_can_be_fetched(opened: Page) -> None:
+    fetched = """fetch("/models/a.slm", { headers: { Range: "bytes=0-107" } })
+        .then(async (r) => [r.status, Array.from(new Uint8Array(await r.arrayBuffer()))])"""
+    assert opened.evaluate(fetched) == [206, list(MODEL[:108])]
+
+
+def test_another_origin_reaches_nothing(opened: Page, site: Running, page_errors: list[str]) -> None:
+    """127.0.0.1 is another origin than localhost, on the same port."""
+    address = f"http://127.0.0.1:{site.port}/models/a.slm"
+    assert opened.evaluate(f"fetch('{address}').then(String, () => 'refused')") == "refused"
+    page_errors.clear()

@@ -1,0 +1,105 @@
+"""The worker's door, driven here by CPython: JSON in, JSON out, and a stop that is seen before the next token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.session.scripted_model import scripted_model
+from tinypylm.app import App
+from tinypylm.hosts.native import NativeHost
+
+ENDLESS = scripted_model(b"abcdefgh", context_length=512, ends=False)
+GREEDY = {"temperature": 0, "max_tokens": 500}
+
+
+class Worker:
+    """An App, what it emitted, and a flag that asks it to stop after some tokens."""
+
+    def __init__(self, stop_after: int | None = None):
+        self.emitted: list[tuple[int, str, float, int]] = []
+        self.stop_after = stop_after
+        self.app = App(NativeHost(), lambda *token: self.emitted.append(token), self._stop_requested)
+
+    def _stop_requested(self) -> bool:
+        return len(self.emitted) == self.stop_after
+
+    def answer(self, method: str, data: bytes = b"", **params: object) -> dict[str, Any]:
+        return json.loads(self.app.request(method, json.dumps(params), data))
+
+    def result(self, method: str, data: bytes = b"", **params: object) -> dict[str, Any]:
+        return self.answer(method, data, **params)["result"]
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    worker = Worker()
+    worker.result("load", ENDLESS)
+    yield worker
+    worker.answer("stop")
+    worker.answer("free")
+
+
+def test_the_header_alone_says_how_much_memory_the_model_will_have():
+    worker = Worker()
+    promised = worker.result("inspect", ENDLESS[:108])
+    assert promised["file_bytes"] == len(ENDLESS)
+    assert worker.result("load", ENDLESS)["linear_memory_bytes"] == promised["memory_bytes"]
+
+
+def test_without_a_budget_a_turn_reads_the_prompt_and_every_other_makes_one_token(worker: Worker):
+    worker.result("start", prompt="a", options=GREEDY)
+    for count in range(4):
+        assert worker.result("advance", budget_ms=0) == {"finished": False}
+        assert len(worker.emitted) == count
+
+
+def test_a_stop_is_seen_before_the_next_token():
+    worker = Worker(stop_after=5)
+    worker.result("load", ENDLESS)
+    worker.result("start", prompt="a", options=GREEDY)
+    assert worker.result("advance", budget_ms=10_000) == {"finished": False}
+    assert worker.result("advance", budget_ms=10_000) == {"finished": False}
+    assert len(worker.emitted) == 5
+    assert worker.result("stop") == {"stopped": True}
+    assert worker.result("advance", budget_ms=0)["finish_reason"] == "cancelled"
+
+
+def test_text_that_a_stop_found_held_back_comes_with_the_end(worker: Worker):
+    worker.result("start", prompt="a", options=GREEDY | {"stop_strings": ["cdx"]})
+    for _ in range(4):  # the prompt, b, c, d
+        worker.result("advance", budget_ms=0)
+    worker.result("stop")
+    assert "".join(text for _, text, _, _ in worker.emitted) == "b"
+    assert worker.result("advance", budget_ms=0)["text"] == "cd"
+
+
+def test_a_stop_after_the_end_says_that_nothing_ran(worker: Worker):
+    assert worker.result("stop") == {"stopped": False}
+
+
+def test_a_step_answers_with_its_token(worker: Worker):
+    worker.result("start", prompt="a", options=GREEDY | {"max_tokens": 1})
+    worker.result("advance", budget_ms=1_000)
+    assert worker.result("step").keys() == {"id", "text", "logprob", "index"}
+
+
+def test_an_error_of_the_runtime_crosses_with_code_message_and_detail(worker: Worker):
+    error = worker.answer("start", prompt="a", options={"top_k": 1025})["error"]
+    assert error["code"] == "OptionOutOfRange"
+    assert error["detail"]["option"] == "top_k"
+
+
+def test_any_other_exception_becomes_runtime_failed(worker: Worker):
+    error = worker.answer("no such method")["error"]
+    assert error["code"] == "RuntimeFailed"
+    assert "KeyError" in error["message"]
+
+
+def test_answers_are_ascii_whatever_they_hold(worker: Worker):
+    answer = worker.app.request("start", json.dumps({"prompt": "a", "options": {"\u2028\0\"": 1}}))
+    assert answer.isascii()
+    assert answer.isprintable()

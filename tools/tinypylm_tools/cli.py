@@ -1,0 +1,73 @@
+"""The command `tinypylm`. Each subcommand is the object `command` of its module in `commands/`, imported when named.
+
+An `SlmError` ends any command with `error: <message> [<code>]` on standard error and exit status 1.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import IO, Any
+
+import click
+
+import tinypylm
+from tinypylm.errors import SlmError
+
+COMMANDS = {
+    "pack": "Pack a Hugging Face Llama checkpoint into a .slm file.",
+    "inspect": "Show what a .slm file holds.",
+    "verify": "Check a .slm file against every rule of the format.",
+    "generate": "Continue a prompt.",
+    "logits": "Write the logits of every position of a prompt.",
+    "bench": "Measure how fast a model runs here.",
+    "registry": "Write models/selector.registry from the .slm files beside it.",
+}
+"""Name and one line of help of each subcommand; the module has the same name."""
+
+
+class Failure(click.ClickException):
+    """An SlmError on its way to the terminal."""
+
+    def __init__(self, error: SlmError):
+        super().__init__(error.message)
+        self.error_code = str(error.code)
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"error: {self.message} [{self.error_code}]", file=file, err=file is None)
+
+
+class Commands(click.Group):
+    """Subcommands by the table above; the one place where an SlmError becomes an exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"tinypylm_tools.commands.{cmd_name}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except SlmError as error:
+            raise Failure(error) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(tinypylm.__version__, prog_name="tinypylm")
+def main() -> None:
+    """Small language models as sealed .slm files: pack them, look at them, run them.
+
+    \b
+    Example:
+      tinypylm pack ./checkpoint story.slm --type q8_0
+      tinypylm generate story.slm --prompt "Once upon a time"
+    """

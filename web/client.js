@@ -1,0 +1,111 @@
+// @ts-check
+// Promises over the worker's protocol (see worker.js), and the one place that knows whether the worker lives.
+
+import { PageError } from "./page-error.js";
+
+/**
+ * @typedef {{id: number, text: string, logprob: number, index: number}} Token
+ * @typedef {{accepted?: () => void, token?: (token: Token) => void}} Listeners
+ * @typedef {{resolve: (result: any) => void, reject: (error: PageError) => void, listeners: Listeners}} Pending
+ * @typedef {{onBoot: (progress: import("./store.js").Progress) => void, onDeath: (error: PageError) => void}} Watcher
+ */
+
+export class Client {
+  #worker;
+  #watcher;
+  #lock = `tinypylm-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
+  #control = globalThis.crossOriginIsolated ? new SharedArrayBuffer(4) : null;
+  #next_id = 1;
+  #dead = false;
+  /** @type {Map<number, Pending>} */
+  #pending = new Map();
+
+  /**
+   * @param {URL} address of worker.js
+   * @param {Watcher} watcher
+   */
+  constructor(address, watcher) {
+    this.#watcher = watcher;
+    this.#worker = new Worker(address, { type: "module", name: "tinypylm" });
+    this.#worker.addEventListener("message", (event) => this.#receive(event.data));
+    this.#worker.addEventListener("error", (event) => this.#die(event.message || "its script could not be loaded"));
+    this.#worker.addEventListener("messageerror", () => this.#die("it sent a message that cannot be read"));
+  }
+
+  /** @param {URL} vendor */
+  boot(vendor) {
+    return this.request("boot", { vendor: vendor.href, lock: this.#lock, control: this.#control });
+  }
+
+  /**
+   * @param {string} method
+   * @param {Record<string, unknown>} [params]
+   * @param {ArrayBuffer} [data] transferred: unusable here afterwards
+   * @param {Listeners} [listeners] for events of this request
+   * @returns {Promise<any>}
+   */
+  request(method, params = {}, data, listeners = {}) {
+    if (this.#dead) return Promise.reject(died("it was stopped"));
+    const id = this.#next_id++;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject, listeners });
+      this.#worker.postMessage({ id, method, params, data }, data === undefined ? [] : [data]);
+    });
+  }
+
+  /**
+   * @param {string} prompt
+   * @param {Record<string, unknown>} options
+   * @param {Listeners} listeners
+   * @returns {Promise<import("./actions.js").Summary>}
+   */
+  generate(prompt, options, listeners) {
+    this.#signalStop(0);
+    return this.request("generate", { prompt, options }, undefined, listeners);
+  }
+
+  /** @returns {Promise<{stopped: boolean}>} */
+  stop() {
+    this.#signalStop(1);
+    return this.request("stop");
+  }
+
+  /** @param {0 | 1} value */
+  #signalStop(value) {
+    if (this.#control !== null) Atomics.store(new Int32Array(this.#control), 0, value);
+  }
+
+  /** @param {any} message */
+  #receive(message) {
+    if (message.event !== undefined) return this.#notice(message);
+    const pending = this.#pending.get(message.id);
+    this.#pending.delete(message.id);
+    if (message.error === undefined) return pending?.resolve(message.result);
+    if (message.error.code === "RuntimeFailed") this.#die(message.error.message);
+    return pending?.reject(PageError.from(message.error));
+  }
+
+  /** @param {any} message */
+  #notice({ event, request, token, lock, ...progress }) {
+    if (event === "boot") return this.#watcher.onBoot(progress);
+    if (event === "alive") return void navigator.locks.request(lock, () => this.#die("it was closed or killed"));
+    const { listeners } = this.#pending.get(request) ?? {};
+    return event === "token" ? listeners?.token?.(token) : listeners?.accepted?.();
+  }
+
+  /** @param {string} reason */
+  #die(reason) {
+    if (this.#dead) return;
+    this.#dead = true;
+    this.#worker.terminate();
+    const error = died(reason);
+    this.#watcher.onDeath(error);
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+  }
+}
+
+/** @param {string} reason */
+function died(reason) {
+  return new PageError("RuntimeFailed", `The runtime has stopped: ${reason}. Press Restart; the text stays.`);
+}

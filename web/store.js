@@ -1,0 +1,122 @@
+// @ts-check
+// What the page knows, in one immutable snapshot, and the only table that says which event is allowed when.
+// Controls are enabled from this table and requests are refused by it: there is no second list of either.
+
+import { PageError } from "./page-error.js";
+
+/**
+ * @typedef {"booting" | "ready" | "loading" | "model-ready" | "context-ready" | "generating" | "model-rejected" |
+ *   "runtime-failed"} State
+ * @typedef {"booted" | "load" | "loaded" | "rejected" | "cancelled" | "generate" | "step" | "kept" | "emptied" |
+ *   "stop" | "reset" | "clear" | "free" | "died" | "restart"} Event
+ * @typedef {{phase: string, done_bytes: number, total_bytes: number | null}} Progress
+ * @typedef {{code: string, message: string}} Notice
+ * @typedef {Record<string, string | number | boolean | null>} Figures
+ * @typedef {import("./registry.js").ModelEntry} ModelEntry
+ * @typedef {import("./fetch-ledger.js").LedgerEntry} LedgerEntry
+ * @typedef {{
+ *   state: State, models: readonly ModelEntry[], modelId: string | null, modelLabel: string | null,
+ *   progress: Progress | null, notice: Notice | null, lastErrorCode: string | null, figures: Figures,
+ *   ledger: readonly LedgerEntry[],
+ * }} Snapshot
+ */
+
+/**
+ * `kept` and `emptied` end a generation: the runtime says whether a context is left.
+ * @type {Readonly<Record<State, Partial<Record<Event, State>>>>}
+ */
+const TRANSITIONS = Object.freeze({
+  "booting": { booted: "ready", died: "runtime-failed" },
+  "ready": { load: "loading", clear: "ready", died: "runtime-failed" },
+  "loading": {
+    loaded: "model-ready", rejected: "model-rejected", cancelled: "ready", stop: "loading", died: "runtime-failed",
+  },
+  "model-ready": {
+    load: "loading", generate: "generating", free: "ready", clear: "model-ready", died: "runtime-failed",
+  },
+  "context-ready": {
+    load: "loading", generate: "generating", step: "generating", reset: "model-ready", free: "ready",
+    clear: "context-ready", died: "runtime-failed",
+  },
+  "generating": { kept: "context-ready", emptied: "model-ready", stop: "generating", died: "runtime-failed" },
+  "model-rejected": { load: "loading", clear: "model-rejected", died: "runtime-failed" },
+  "runtime-failed": { restart: "booting", clear: "runtime-failed" },
+});
+
+/**
+ * Why a state refuses what its row above does not list.
+ * @type {Readonly<Record<State, Notice>>}
+ */
+const REFUSALS = Object.freeze({
+  "booting": { code: "NotReady", message: "The runtime is still starting. Wait until the status says ready." },
+  "ready": { code: "ModelNotLoaded", message: "No model is loaded. Choose a model first." },
+  "loading": { code: "Busy", message: "A model is being loaded. Wait for it, or press Stop to cancel." },
+  "model-ready": { code: "NoContext", message: "There is no context yet. Press Generate to make one." },
+  "context-ready": { code: "Busy", message: "The page cannot do that now." },
+  "generating": { code: "Busy", message: "A generation is running. Wait for it, or press Stop." },
+  "model-rejected": { code: "ModelNotLoaded", message: "The last model was refused. Choose another model." },
+  "runtime-failed": { code: "RuntimeFailed", message: "The runtime has stopped. Press Restart; the text stays." },
+});
+
+/** @type {Snapshot} */
+const INITIAL = Object.freeze({
+  state: "booting", models: [], modelId: null, modelLabel: null, progress: null, notice: null, lastErrorCode: null,
+  figures: {}, ledger: [],
+});
+
+export class Store {
+  #snapshot = INITIAL;
+  /** @type {Set<(snapshot: Snapshot) => void>} */
+  #subscribers = new Set();
+
+  get snapshot() {
+    return this.#snapshot;
+  }
+
+  /** @param {Event} event */
+  allows(event) {
+    return TRANSITIONS[this.#snapshot.state][event] !== undefined;
+  }
+
+  /**
+   * Moves to the state that the table names, and applies `patch` in the same step.
+   * @param {Event} event
+   * @param {Partial<Snapshot>} [patch]
+   * @throws {PageError} if the present state does not allow it
+   */
+  dispatch(event, patch = {}) {
+    this.update({ ...patch, state: this.require(event) });
+  }
+
+  /**
+   * The state that `event` would lead to.
+   * @param {Event} event
+   * @throws {PageError} if the present state does not allow it
+   */
+  require(event) {
+    const { state } = this.#snapshot;
+    const next = TRANSITIONS[state][event];
+    if (next === undefined) throw refusal(state, event);
+    return next;
+  }
+
+  /** @param {Partial<Snapshot>} patch */
+  update(patch) {
+    this.#snapshot = Object.freeze({ ...this.#snapshot, ...patch });
+    for (const subscriber of this.#subscribers) subscriber(this.#snapshot);
+  }
+
+  /** @param {(snapshot: Snapshot) => void} subscriber called now and after every change */
+  subscribe(subscriber) {
+    this.#subscribers.add(subscriber);
+    subscriber(this.#snapshot);
+  }
+}
+
+/**
+ * @param {State} state
+ * @param {Event} event
+ */
+function refusal(state, event) {
+  return PageError.from({ ...REFUSALS[state], detail: { state, event } });
+}

@@ -1,0 +1,46 @@
+// @ts-check
+// #model-select and #model-file: which models there are, and choosing one.
+
+import { megabytes } from "../model-source.js";
+import { element } from "./element.js";
+
+/** @typedef {import("../registry.js").ModelEntry} ModelEntry */
+
+/**
+ * @param {import("../store.js").Store} store
+ * @param {import("../actions.js").Actions} actions
+ * @param {(work: Promise<unknown>) => void} settle
+ */
+export function mountSelector(store, actions, settle) {
+  const select = element("model-select", HTMLSelectElement);
+  const file = element("model-file", HTMLInputElement);
+  select.addEventListener("change", () => {
+    if (select.value !== "") settle(actions.load(select.value));
+  });
+  file.addEventListener("change", () => {
+    const chosen = file.files?.[0];
+    if (chosen !== undefined) settle(actions.loadFile(chosen));
+    file.value = "";
+  });
+  store.subscribe(({ models, modelId }) => {
+    select.disabled = file.disabled = !store.allows("load");
+    offer(select, models);
+    select.value = modelId ?? "";
+  });
+}
+
+/**
+ * One option for each model, behind the placeholder; written again only when the registry was read.
+ * @param {HTMLSelectElement} select
+ * @param {readonly ModelEntry[]} models
+ */
+function offer(select, models) {
+  if (select.options.length === models.length + 1) return;
+  const placeholder = /** @type {HTMLOptionElement} */ (select.options[0]);
+  select.replaceChildren(placeholder, ...models.map(option));
+}
+
+/** @param {ModelEntry} model */
+function option({ id, label, bytes }) {
+  return new Option(`${label} · ${megabytes(bytes)}`, id);
+}

@@ -1,0 +1,75 @@
+// @ts-check
+// #status and #progress: the state in words, the last error with what to try, bytes while something loads.
+
+import { megabytes } from "../model-source.js";
+import { element } from "./element.js";
+
+/**
+ * @typedef {import("../store.js").Snapshot} Snapshot
+ * @typedef {import("../store.js").State} State
+ */
+
+/** @type {Readonly<Record<State, (label: string) => string>>} */
+const SENTENCES = Object.freeze({
+  "booting": () => "Starting Python",
+  "ready": () => "Ready. Choose a model.",
+  "loading": (label) => `Loading ${label}`,
+  "model-ready": (label) => `${label} is loaded. Write how the text begins.`,
+  "context-ready": () => "Done. Step goes on from here, Generate starts anew.",
+  "generating": (label) => `${label} is writing`,
+  "model-rejected": () => "The model was refused.",
+  "runtime-failed": () => "The runtime has stopped.",
+});
+
+/**
+ * @param {import("../store.js").Store} store
+ * @param {() => void} restart
+ */
+export function mountStatus(store, restart) {
+  const status = element("status");
+  const button = element("restart", HTMLButtonElement);
+  button.addEventListener("click", restart);
+  store.subscribe((snapshot) => {
+    showState(status, snapshot);
+    button.hidden = !store.allows("restart");
+    showProgress(element("progress"), snapshot.progress);
+  });
+}
+
+/**
+ * @param {HTMLElement} status
+ * @param {Snapshot} snapshot
+ */
+function showState(status, { state, modelLabel, notice }) {
+  const [sentence, detail] = /** @type {HTMLCollectionOf<HTMLElement>} */ (status.children);
+  if (sentence === undefined || detail === undefined) return;
+  setText(sentence, SENTENCES[state](modelLabel ?? "The model"));
+  setText(detail, notice?.message ?? "");
+  detail.hidden = notice === null;
+  status.dataset["code"] = detail.dataset["code"] = notice?.code ?? "";
+  status.dataset["state"] = state;
+}
+
+/**
+ * @param {HTMLElement} panel
+ * @param {Snapshot["progress"]} progress
+ */
+function showProgress(panel, progress) {
+  panel.hidden = progress === null;
+  if (progress === null) return;
+  const bar = /** @type {HTMLProgressElement} */ (panel.firstElementChild);
+  const { phase, done_bytes, total_bytes } = progress;
+  if (total_bytes === null || done_bytes >= total_bytes) bar.removeAttribute("value");
+  else Object.assign(bar, { max: total_bytes, value: done_bytes });
+  const amount = total_bytes === null ? "" : ` · ${megabytes(done_bytes)} of ${megabytes(total_bytes)}`;
+  setText(/** @type {HTMLElement} */ (panel.lastElementChild), phase + amount);
+}
+
+/**
+ * Only a change is written: this element is read aloud.
+ * @param {HTMLElement} target
+ * @param {string} text
+ */
+function setText(target, text) {
+  if (target.textContent !== text) target.textContent = text;
+}
