@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -187,7 +188,7 @@ def _bring_browser(terminal: Terminal) -> None:
 def _is_root_on_debian() -> bool:
     """Ubuntu's chromium package is a snap, which does not work in a container."""
     release = Path("/etc/os-release")
-    if os.name == "nt" or os.geteuid() != 0 or not release.is_file():
+    if os.name == "nt" or os.geteuid() != 0 or not release.is_file() or not shutil.which("apt-get"):
         return False
     return "ID=debian" in release.read_text(encoding="utf-8").splitlines()
 

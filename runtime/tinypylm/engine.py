@@ -5,13 +5,13 @@ The addresses of `plan` hold from `load` to `free`. A token costs one call into 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from struct import Struct
 from time import perf_counter
 
 from tinypylm.config import Family
 from tinypylm.errors import EngineError, ErrorCode, SessionError
-from tinypylm.families import llama
+from tinypylm.families import gpt_neox, llama
 from tinypylm.families.network import Network
 from tinypylm.format import Model
 from tinypylm.hosts import Buffer, Host, Instance
@@ -22,7 +22,7 @@ from tinypylm.wasm.kernel import Function, Kernel, ModuleBuilder
 from tinypylm.wasm.values import Value, i32
 
 _F32 = Struct("<f")
-_FAMILIES = {Family.LLAMA: llama}
+_FAMILIES = {Family.LLAMA: llama, Family.GPT_NEOX: gpt_neox}
 
 
 class Candidates:
@@ -32,7 +32,8 @@ class Candidates:
     exp((logit - best logit) / temperature). log_sum_exp: ln(sum(exp(raw logits))) over the whole vocabulary.
     """
 
-    __slots__ = ("buffer", "count", "ids", "log_sum_exp", "logits", "weights")
+    __slots__ = ("buffer", "count", "ids", "log_sum_exp", "logits", "refill", "weights")
+    refill: Callable[[], None]
 
     def __init__(self, count: int):
         row = 4 * aligned(count, 4)
@@ -101,12 +102,8 @@ class Engine:
     def load(cls, model: Model, data: Buffer, host: Host) -> Engine:
         """Emits and compiles the module for `model`, whose file is `data`, and copies the file into its memory.
 
-        Raises `EngineError` if the family has no compiled network or the host refuses the module or the memory.
+        Raises `EngineError` if the host refuses the module or the memory.
         """
-        if model.config.family not in _FAMILIES:
-            known, found = ", ".join(f.name for f in _FAMILIES), model.config.family.name
-            raise EngineError(ErrorCode.UNSUPPORTED_FAMILY, f"expected a model of family {known}, found {found}: "
-                              "pack a model of a family that the engine runs", {"family": found})
         plan = plan_memory(model.config, model.file_bytes)
         start = perf_counter()
         module = emit(model, plan)
@@ -166,9 +163,14 @@ class Engine:
         if total is None or total - total != 0.0:
             raise EngineError(ErrorCode.NON_FINITE_LOGITS, "expected finite logits, found NaN or an infinity: the "
                               "weights are finite, but this input makes their products overflow f32; try another one")
-        found = self._found.get(k) or self._found.setdefault(k, Candidates(k))
-        self._live().read_into(self._candidates_at, found.buffer)
+        found = self._found.get(k) or self._new_candidates(k)
+        found.refill()
         found.log_sum_exp = total
+        return found
+
+    def _new_candidates(self, k: int) -> Candidates:
+        found = self._found[k] = Candidates(k)
+        found.refill = self._live().reader(self._candidates_at, found.buffer)
         return found
 
     def logits(self) -> bytes:
@@ -192,6 +194,7 @@ class Engine:
         if self._instance is not None:
             self._instance.free()
         self._instance = None
+        self._found = {}
         self._forward = self._step = self._project = self._candidates = _freed
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinypylm.config import ModelConfig
+from tinypylm.config import Family, ModelConfig
 
 CHUNK_TOKENS = 16
 """Prompt tokens that go through the network in one call; scratch vectors exist this many times."""
@@ -96,11 +96,12 @@ def _scratch_floats(config: ModelConfig) -> dict[str, int]:
     """ForwardScratch: 4-byte elements that one token needs of each intermediate."""
     queries, keys = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
     widest = max(config.hidden_size, queries, config.ffn_size)
+    gate = {"gate": config.ffn_size} if config.family is Family.LLAMA else {}
     return {
         "tokens": 1, "residual": config.hidden_size, "normed": config.hidden_size,
         "query": queries, "key": keys, "value": keys,
         "rotated": config.n_heads * padded_head_dim(config), "attended": queries,
-        "gate": config.ffn_size, "up": config.ffn_size,
+        **gate, "up": config.ffn_size,
         "codes": aligned(widest, 32) // 2, "code_scale": 1,
         "cosines": config.rotary_dim // 2, "sines": config.rotary_dim // 2,
     }

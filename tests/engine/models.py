@@ -20,11 +20,17 @@ _BASE = ModelConfig(
 
 
 def config(**changes: object) -> ModelConfig:
-    """A small Llama; `heads`, `kv_heads` and `head_dim` carry hidden_size and rotary_dim with them."""
+    """A small Llama; `n_heads` and `head_dim` carry hidden_size and rotary_dim with them."""
     values = {name: getattr(_BASE, name) for name in ModelConfig.__dataclass_fields__} | changes
     values["hidden_size"] = values["n_heads"] * values["head_dim"]
-    values["rotary_dim"] = values["head_dim"]
+    values["rotary_dim"] = changes.get("rotary_dim", values["head_dim"])
     return ModelConfig(**values)
+
+
+def neox(**changes: object) -> ModelConfig:
+    """A small GPT-NeoX with Pythia's choices: parallel residual, a quarter of each head turned, untied output."""
+    values = {"parallel_residual": True, "tied_embeddings": False, "n_heads": 4, "rotary_dim": 4} | changes
+    return config(family=Family.GPT_NEOX, n_kv_heads=values["n_heads"], **values)
 
 
 def random_file(shape: ModelConfig, seed: int = 0, gain: float = 1.0) -> bytes:
@@ -55,3 +61,14 @@ def all_logits(engine: Engine, ids: list[int]) -> np.ndarray:
         engine.step(token, position)
         rows.append(np.frombuffer(engine.logits(), np.float32))
     return np.stack(rows)
+
+
+def greedy(engine: Engine, ids: list[int], count: int) -> list[int]:
+    """The `count` likeliest tokens after `ids`, one after the other."""
+    for start in range(0, len(ids), engine.chunk_tokens):
+        engine.prefill(ids[start:start + engine.chunk_tokens], start)
+    out = [engine.candidates(1, 1.0, 1.0).ids[0]]
+    while len(out) < count:
+        engine.step(out[-1], len(ids) + len(out) - 1)
+        out.append(engine.candidates(1, 1.0, 1.0).ids[0])
+    return out

@@ -2,46 +2,61 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from tests.engine.models import HOST, all_logits, config, loaded, parsed, random_file
-from tests.reference import llama
-from tinypylm.config import DType, Family
+from tests.engine.models import all_logits, config, loaded, neox, parsed, random_file
+from tests.reference import gpt_neox, llama
+from tinypylm.config import DType, Family, ModelConfig
 from tinypylm.engine import Engine
 from tinypylm.errors import EngineError, ErrorCode, SessionError
 from tinypylm.memory import CHUNK_TOKENS, PAGE_BYTES, plan_memory
 
 SHAPES = {
-    "grouped 2:1": {},
-    "grouped 3:1": {"n_heads": 6, "n_kv_heads": 2, "head_dim": 32},
-    "grouped 8:2": {"n_heads": 8, "n_kv_heads": 2, "head_dim": 8},
-    "a head each": {"n_heads": 4, "n_kv_heads": 4, "head_dim": 24},
-    "untied": {"tied_embeddings": False},
-    "interleaved pairs": {"interleaved_rotary": True},
-    "odd sizes": {"n_heads": 3, "n_kv_heads": 1, "head_dim": 6, "ffn_size": 37, "vocab_size": 301, "context_length": 39,
-                  "rope_theta": 500.0},
-    "one of everything": {"n_heads": 1, "n_kv_heads": 1, "head_dim": 2, "ffn_size": 1, "n_layers": 1},
+    "llama, grouped 2:1": config(),
+    "llama, grouped 3:1": config(n_heads=6, n_kv_heads=2, head_dim=32),
+    "llama, grouped 8:2": config(n_heads=8, n_kv_heads=2, head_dim=8),
+    "llama, a head each": config(n_heads=4, n_kv_heads=4, head_dim=24),
+    "llama, untied": config(tied_embeddings=False),
+    "llama, interleaved pairs": config(interleaved_rotary=True),
+    "llama, odd sizes": config(n_heads=3, n_kv_heads=1, head_dim=6, ffn_size=37, vocab_size=301, context_length=39,
+                               rope_theta=500.0),
+    "llama, one of everything": config(n_heads=1, n_kv_heads=1, head_dim=2, ffn_size=1, n_layers=1),
+    "neox, parallel": neox(),
+    "neox, sequential": neox(parallel_residual=False),
+    "neox, half a head turned": neox(n_heads=2, head_dim=40, rotary_dim=20),
+    "neox, whole heads turned": neox(n_heads=6, head_dim=32, rotary_dim=32, ffn_size=160),
+    "neox, interleaved pairs": neox(interleaved_rotary=True, rotary_dim=8),
+    "neox, tied": neox(tied_embeddings=True),
+    "neox, GELU by tanh": neox(gelu_tanh=True),
+    "neox, odd sizes": neox(n_heads=3, head_dim=6, rotary_dim=2, ffn_size=37, vocab_size=301, context_length=39,
+                            rope_theta=500.0),
+    "neox, one of everything": neox(n_heads=1, head_dim=2, rotary_dim=2, ffn_size=1, n_layers=1),
 }
+REFERENCES = {Family.LLAMA: llama, Family.GPT_NEOX: gpt_neox}
+LARGER = {Family.LLAMA: config(n_heads=6, n_kv_heads=2, head_dim=32), Family.GPT_NEOX: neox(n_heads=6, head_dim=32)}
 IDS = np.random.default_rng(7).integers(0, 259, 37).tolist()
 
 
 @pytest.mark.parametrize("dtype", list(DType))
-@pytest.mark.parametrize("shape", SHAPES)
-def test_logits_are_those_of_the_reference(shape: str, dtype: DType) -> None:
-    data = random_file(config(quantization=dtype, **SHAPES[shape]))
+@pytest.mark.parametrize("name", SHAPES)
+def test_logits_are_those_of_the_reference(name: str, dtype: DType) -> None:
+    shape = replace(SHAPES[name], quantization=dtype)
+    data = random_file(shape)
     engine = loaded(data)
-    expected = llama.logits(parsed(data), data, IDS)
+    expected = REFERENCES[shape.family].logits(parsed(data), data, IDS)
     # Activations as 16-bit codes cost quantised models a few parts in ten thousand; f32 loses only rounding.
     tolerance = 2e-5 if dtype is DType.F32 else 2e-3
     np.testing.assert_allclose(all_logits(engine, IDS), expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("dtype", list(DType))
-def test_a_prompt_in_chunks_gives_the_bits_of_single_steps(dtype: DType) -> None:
-    engine = loaded(random_file(config(quantization=dtype, n_heads=6, n_kv_heads=2, head_dim=32)))
+@pytest.mark.parametrize("family", list(Family))
+def test_a_prompt_in_chunks_gives_the_bits_of_single_steps(family: Family, dtype: DType) -> None:
+    engine = loaded(random_file(replace(LARGER[family], quantization=dtype)))
     stepped = all_logits(engine, IDS)
     for sizes in ((16, 16, 5), (1, 2, 3, 7, 9, 15), (8, 16, 4, 9)):
         engine.reset()
@@ -60,8 +75,8 @@ def test_what_stood_in_the_cache_before_does_not_matter() -> None:
     np.testing.assert_array_equal(all_logits(engine, IDS), fresh)
 
 
-def test_the_memory_is_the_plan_and_the_plan_is_the_parts() -> None:
-    shape = config(quantization=DType.Q8_0)
+@pytest.mark.parametrize("shape", [config(quantization=DType.Q8_0), neox(quantization=DType.Q8_0)])
+def test_the_memory_is_the_plan_and_the_plan_is_the_parts(shape: ModelConfig) -> None:
     data = random_file(shape)
     engine = loaded(data)
     plan = plan_memory(shape, len(data))
@@ -110,8 +125,9 @@ def _best(engine: Engine, penalty: float) -> tuple[list[int], list[float]]:
     return list(found.ids), list(found.logits)
 
 
-def test_logits_that_overflow_are_an_error_not_a_choice() -> None:
-    engine = loaded(random_file(config(), gain=1e30))
+@pytest.mark.parametrize("shape", [config(), neox(), neox(parallel_residual=False), neox(gelu_tanh=True)])
+def test_logits_that_overflow_are_an_error_not_a_choice(shape: ModelConfig) -> None:
+    engine = loaded(random_file(shape, gain=1e30))
     engine.step(1, 0)
     with pytest.raises(EngineError) as caught:
         engine.candidates(1, 1.0, 1.0)
@@ -156,10 +172,3 @@ def test_a_freed_engine_answers_nothing() -> None:
         with pytest.raises(SessionError) as caught:
             call()
         assert caught.value.code is ErrorCode.MODEL_NOT_LOADED
-
-
-def test_a_family_without_a_network_is_refused_by_name() -> None:
-    shape = config(family=Family.GPT_NEOX, n_kv_heads=4)
-    data = random_file(shape)
-    with pytest.raises(EngineError, match="GPT_NEOX"):
-        Engine.load(parsed(data), data, HOST)

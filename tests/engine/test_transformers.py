@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.engine import goldens
-from tests.engine.models import HOST, all_logits
+from tests.engine.models import HOST, all_logits, greedy
 from tinypylm.engine import Engine
 from tinypylm.format import parse
 
@@ -34,13 +34,8 @@ def test_logits_agree_to_one_part_in_ten_thousand(engine: Engine, expected: dict
 
 def test_two_hundred_greedy_tokens_are_the_same(engine: Engine, expected: dict[str, np.ndarray]) -> None:
     engine.reset()
-    ids = expected["ids.0"].tolist()
-    engine.prefill(ids, 0)
-    out = [engine.candidates(1, 1.0, 1.0).ids[0]]
-    while len(out) < goldens.GREEDY_TOKENS:
-        engine.step(out[-1], len(ids) + len(out) - 1)
-        out.append(engine.candidates(1, 1.0, 1.0).ids[0])
-    assert out == expected["greedy"].tolist()
+    found = greedy(engine, expected["ids.0"].tolist(), goldens.GREEDY_TOKENS)
+    assert found == expected["greedy"].tolist()
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Norms, codes, SwiGLU, embedding rows and rotary turns, each against its NumPy twin."""
+"""Norms, codes, SwiGLU, GELU, embedding rows and rotary turns, each against its NumPy twin."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.kernels.bench import single
+from tests.kernels.test_exponential import ulps
 from tests.kernels.test_linear import pack
 from tests.reference import kernels as reference
 from tinypylm.config import DType
@@ -27,6 +28,37 @@ def test_rmsnorm(n: int, in_place: bool) -> None:
     out = at if in_place else bench.room(4 * n)
     bench.run(out, at, bench.place(w))
     np.testing.assert_allclose(bench.read(out, n), reference.rmsnorm(x, w, 1e-5), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("in_place", [False, True])
+def test_layernorm(n: int, in_place: bool) -> None:
+    bench = single(norm.layernorm, n=n, epsilon=1e-5)
+    x, w, b = normal(n, n) + 3, normal(n, n + 1), normal(n, n + 2)
+    at = bench.place(x)
+    out = at if in_place else bench.room(4 * n)
+    bench.run(out, at, bench.place(w), bench.place(b))
+    np.testing.assert_allclose(bench.read(out, n), reference.layernorm(x, w, b, 1e-5), rtol=2e-6, atol=2e-6)
+
+
+def test_layernorm_keeps_its_digits_far_from_zero() -> None:
+    bench = single(norm.layernorm, n=64, epsilon=1e-5)
+    x, one, zero = np.round(normal(64) * 64) / 64 + np.float32(1000), np.ones(64, np.float32), np.zeros(64, np.float32)
+    at = bench.place(x)
+    bench.run(at, at, bench.place(one), bench.place(zero))
+    # The mean of 64 numbers near 1000 is good to 2^-14; a mean of squares would be to 2^-4.
+    np.testing.assert_allclose(bench.read(at, 64), reference.layernorm(x, one, zero, 1e-5), rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("value", [1e20, 3e38, np.nan, np.inf])
+@pytest.mark.parametrize("kernel", [norm.rmsnorm, norm.layernorm])
+def test_a_norm_that_overflows_is_not_a_number(kernel, value: float) -> None:
+    bench = single(kernel, n=5, epsilon=1e-5)
+    rows = [np.ones(5, np.float32) for _ in range(4 if kernel is norm.layernorm else 3)]
+    rows[1][3:] = value
+    out, *others = [bench.place(row) for row in rows]
+    bench.run(out, *others)
+    assert np.isnan(bench.read(out, 5)).all()
 
 
 @pytest.mark.parametrize("n", [32, 64, 288])
@@ -60,6 +92,38 @@ def test_swiglu(n: int) -> None:
     at = bench.place(gate)
     bench.run(at, bench.place(up))
     np.testing.assert_allclose(bench.read(at, n), reference.swiglu(gate, up), rtol=2e-6, atol=1e-30)
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("tanh", [False, True])
+def test_gelu(n: int, tanh: bool) -> None:
+    bench = single(activation.gelu, n=n, tanh=tanh)
+    x = normal(n, n) * 3
+    at = bench.place(x)
+    bench.run(at)
+    np.testing.assert_allclose(bench.read(at, n), reference.gelu(x, tanh), rtol=1e-6, atol=1e-7)
+
+
+def gelu_of(x: np.ndarray, tanh: bool = False) -> np.ndarray:
+    bench = single(activation.gelu, n=len(x), tanh=tanh)
+    at = bench.place(x.astype(np.float32))
+    bench.run(at)
+    return bench.read(at, len(x))
+
+
+def test_gelu_is_within_eight_units_of_the_last_place_down_to_minus_two() -> None:
+    x = np.linspace(-14, 14, 200_000, dtype=np.float32)
+    found, exact = gelu_of(x), reference.gelu(x, tanh=False)
+    assert ulps(found[x > -2], exact[x > -2]) <= 8
+    assert np.abs(found - exact)[x < 0].max() < 1e-7
+
+
+@pytest.mark.parametrize("tanh", [False, True])
+def test_gelu_of_special_values(tanh: bool) -> None:
+    zero, large, low, nan, high, negative = gelu_of(np.array([0, 1e30, -1e30, np.nan, np.inf, -np.inf]), tanh)
+    assert (zero, large) == (0, np.float32(1e30))
+    assert abs(low) < 1e-8
+    assert not np.isfinite([nan, high, negative]).any()
 
 
 @pytest.mark.parametrize("dtype", list(DType))

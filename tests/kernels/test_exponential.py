@@ -1,6 +1,8 @@
-"""exp, log, sin and cos: the stated bounds, against NumPy in double precision."""
+"""exp, log, sin, cos and the normal distribution: the stated bounds, against libm in double precision."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
@@ -22,11 +24,20 @@ def exp_array(k: Kernel, out: Ptr, x: Ptr, n: i32) -> None:
         out.f32x4[i] = exponential.exp(k, x.f32x4[i])
 
 
-def exp_of(x: np.ndarray) -> np.ndarray:
-    bench = single(exp_array)
+def normal_tail_array(k: Kernel, out: Ptr, y: Ptr, n: i32) -> None:
+    with k.range(n, step=4) as i:
+        out.f32x4[i] = exponential.normal_tail(k, k.let(y.f32x4[i]))
+
+
+def each_of(x: np.ndarray, kernel) -> np.ndarray:
+    bench = single(kernel)
     address, out = bench.place(x.astype(np.float32)), bench.room(4 * len(x))
     bench.run(out, address, len(x))
     return bench.read(out, len(x))
+
+
+def exp_of(x: np.ndarray) -> np.ndarray:
+    return each_of(x, exp_array)
 
 
 def test_exp_is_within_two_units_of_the_last_place() -> None:
@@ -42,6 +53,20 @@ def test_exp_beyond_its_range() -> None:
     low, high, negative, nan = exp_of(np.array([-87.4, 200.0, -np.inf, np.nan]))
     assert (low, negative) == (0.0, 0.0)
     assert 2.3e38 < high < np.inf
+    assert np.isnan(nan)
+
+
+def test_the_normal_tail_keeps_its_stated_bounds() -> None:
+    y = np.linspace(0, 13, 100_000, dtype=np.float32)
+    exact = np.array([math.erfc(v / math.sqrt(2)) / 2 for v in y.astype(np.float64)])
+    error = np.abs(each_of(y, normal_tail_array) / exact - 1)
+    assert error[y <= 4].max() < 7e-7
+    assert error.max() < 5e-6
+
+
+def test_the_normal_tail_of_special_values() -> None:
+    half, far, infinite, nan = each_of(np.array([0.0, 14.0, np.inf, np.nan]), normal_tail_array)
+    assert (half, far, infinite) == (pytest.approx(0.5, rel=5e-7), 0.0, 0.0)
     assert np.isnan(nan)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.kernels.bench import Workbench
+from tests.kernels.bench import Workbench, single
 from tests.reference import kernels as reference
 from tinypylm.config import DType
 from tinypylm.kernels import linear
@@ -101,6 +101,19 @@ def test_an_accumulating_product_adds_to_what_stands_there(dtype: DType) -> None
     for kernel in ("matvec", "matmul"):
         plain = product.run(kernel, 2)
         np.testing.assert_array_equal(product.run(kernel, 2, accumulate=True), np.float32(1) + plain)
+
+
+@pytest.mark.parametrize(("first", "end"), [(0, 1), (0, 4), (0, 11), (3, 10), (2, 2)])
+@pytest.mark.parametrize("accumulate", [False, True])
+def test_a_bias_is_put_or_added_in_its_rows_only(accumulate: bool, first: int, end: int) -> None:
+    rng = np.random.default_rng(first + end)
+    before, values = rng.standard_normal((2, 12)).astype(np.float32)
+    bench = single(linear.bias, accumulate=accumulate)
+    out = bench.place(before)
+    bench.run(out, bench.place(values), first, end)
+    expected = before.copy()
+    expected[first:end] = values[first:end] + (before[first:end] if accumulate else 0)
+    np.testing.assert_array_equal(bench.read(out, 12), expected)
 
 
 @pytest.mark.parametrize("seed", range(3))

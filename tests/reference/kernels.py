@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +30,19 @@ def q4_order(codes: NDArray[np.int16]) -> NDArray[np.int16]:
 def rmsnorm(x: Array, w: Array, epsilon: float) -> Array:
     x = x.astype(np.float64)
     return w * x / np.sqrt(np.mean(x * x) + epsilon)
+
+
+def layernorm(x: Array, w: Array, b: Array, epsilon: float) -> Array:
+    x = x.astype(np.float64)
+    return w * (x - x.mean()) / np.sqrt(x.var() + epsilon) + b
+
+
+def gelu(x: Array, tanh: bool) -> Array:
+    """By erfc rather than erf, which would lose the digits of a small result to cancellation."""
+    x = x.astype(np.float64)
+    if tanh:
+        return x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2
+    return x * np.array([math.erfc(-v / math.sqrt(2)) for v in x]) / 2
 
 
 def swiglu(gate: Array, up: Array) -> Array:

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from small_site import Running, make_site, running
 
+from tests.serving.small_site import Running, make_site, running
 from tinypylm_tools.serving.limits import Limits
 
 

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from raw_http import Answer, ask
-
+from tests.serving.raw_http import Answer, ask
 from tinypylm_tools.serving.admission import site_of
 from tinypylm_tools.serving.connection import Service
 from tinypylm_tools.serving.limits import Limits

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 import signal
 import socket
 import subprocess
 import sys
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
+
+from tinypylm.errors import ErrorCode
 
 
 def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -66,3 +70,22 @@ def test_a_python_that_is_too_old_can_read_as_far_as_the_message(repo_root: Path
     """Neither f-strings nor annotations: the oldest grammar that this Python still knows accepts the file."""
     ast.parse((repo_root / "serve.py").read_text(encoding="utf-8"), feature_version=(3, 4))
     assert 'f"' not in (repo_root / "serve.py").read_text(encoding="utf-8")
+
+
+def test_every_option_and_error_code_is_documented(repo_root: Path) -> None:
+    text = (repo_root / "docs" / "serving.md").read_text(encoding="utf-8")
+    options = re.findall(r"--[a-z-]+", run(repo_root, "--help").stdout)
+    serving = repo_root / "tools" / "tinypylm_tools" / "serving"
+    sources = [*serving.glob("*.py"), serving.parent / "browser.py"]
+    codes = {code for source in sources for code in re.findall(r"ErrorCode\.(\w+)", source.read_text(encoding="utf-8"))}
+    assert codes
+    assert [name for name in {*options} - {"--help"} if f"| `{name}" not in text] == []
+    assert [code for code in codes if f"| `{ErrorCode[code]}` |" not in text] == []
+
+
+def test_every_status_that_refuses_is_documented(repo_root: Path) -> None:
+    text = (repo_root / "docs" / "serving.md").read_text(encoding="utf-8")
+    sources = (repo_root / "tools/tinypylm_tools/serving").glob("*.py")
+    names = {name for source in sources for name in re.findall(r"Refusal\(\s*HTTPStatus\.(\w+)", source.read_text())}
+    assert len(names) > 10
+    assert [name for name in names if f"| {HTTPStatus[name].value}" not in text] == []

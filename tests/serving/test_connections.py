@@ -9,9 +9,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
-from raw_http import connect, parse, read_all
-from small_site import LARGE_BYTES, Running, running
 
+from tests.serving.raw_http import connect, parse, read_all
+from tests.serving.small_site import LARGE_BYTES, Running, running
 from tinypylm.errors import ToolError
 from tinypylm_tools.serving.limits import Limits
 from tinypylm_tools.serving.server import listen, port_of

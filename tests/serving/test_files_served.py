@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 
 import pytest
-from small_site import MODEL, Running
 
+from tests.serving.small_site import MODEL, Running
 from tinypylm_tools.serving.limits import Limits
 from tinypylm_tools.serving.routes import build_routes
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from small_site import MODEL, Running
+
+from tests.serving.small_site import MODEL, Running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -5,9 +5,9 @@ from __future__ import annotations
 import h11
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from raw_http import connect, parse, read_all
-from small_site import Running
 
+from tests.serving.raw_http import connect, parse, read_all
+from tests.serving.small_site import Running
 from tinypylm_tools.serving.admission import admit, site_of
 from tinypylm_tools.serving.limits import Limits
 from tinypylm_tools.serving.request import Refusal, check_partial, parse_head

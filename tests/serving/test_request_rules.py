@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from raw_http import ask
-from small_site import Running
+
+from tests.serving.raw_http import ask
+from tests.serving.small_site import Running
 
 OUTRIGHT = [
     (b"GET / HTTP/1.1\nHost: HOST\n\n", 400, "bare LF"),

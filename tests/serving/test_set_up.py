@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 import pytest
-from clone import HAND_OUT, HANG, MEMBERS, Clone, make_archive, make_clone
+
+from tests.serving.clone import HAND_OUT, HANG, MEMBERS, Clone, make_archive, make_clone
 
 COMPLETE = {
     "manifest.json",

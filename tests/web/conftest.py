@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from tests.web.desk import STORYTELLER, Desk
 
@@ -59,3 +60,33 @@ def new_desk(browser: Browser, server: str) -> Iterator[Callable[[str], Desk]]:
     yield open_desk
     for context in contexts:
         context.close()
+
+
+START = """async () => {
+  const vendor = new URL("vendor/", location.href).href;
+  const wheels = await (await fetch(`${vendor}manifest.json`)).json();
+  const {loadPyodide} = await import(`${vendor}pyodide/pyodide.mjs`);
+  window.python = await loadPyodide({indexURL: `${vendor}pyodide/`, packages: [vendor + wheels.runtime_wheel]});
+  await python.runPythonAsync(`
+from tinypylm.errors import EngineError
+from tinypylm.hosts.browser import BrowserHost
+host = BrowserHost()
+module = bytes.fromhex("""
+
+# (module (import "env" "memory" (memory 2 2)) (func (export "add") (param i32 i32) (result i32)
+#   local.get 0 local.get 1 i32.add) (func (export "nothing")) (func (export "trap") unreachable))
+MODULE = (
+    "0061736d01000000" "010a0260027f7f017f600000" "021001" "03656e76" "066d656d6f7279" "02010202"
+    "0304030001" "01" "07180303616464" "0000" "076e6f7468696e67" "0001" "0474726170" "0002"
+    "0a10030700200020016a0b" "02000b" "0300000b"
+)
+
+
+@pytest.fixture(scope="session")
+def python(browser: Browser, server: str) -> Iterator[Callable[[str], Any]]:
+    """Runs an expression or statements in a page that has Python; the value of the last one."""
+    with browser.new_context() as context:
+        page: Page = context.new_page()
+        page.goto(f"{server}icon.svg")
+        page.evaluate(START + f"'{MODULE}')\n`);\n}}")
+        yield lambda source: page.evaluate("(source) => python.runPythonAsync(source)", source)

@@ -3,39 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
-
-START = """async () => {
-  const vendor = new URL("vendor/", location.href).href;
-  const wheels = await (await fetch(`${vendor}manifest.json`)).json();
-  const {loadPyodide} = await import(`${vendor}pyodide/pyodide.mjs`);
-  window.python = await loadPyodide({indexURL: `${vendor}pyodide/`, packages: [vendor + wheels.runtime_wheel]});
-  await python.runPythonAsync(`
-from tinypylm.errors import EngineError
-from tinypylm.hosts.browser import BrowserHost
-host = BrowserHost()
-module = bytes.fromhex("""
-
-# (module (import "env" "memory" (memory 2 2)) (func (export "add") (param i32 i32) (result i32)
-#   local.get 0 local.get 1 i32.add) (func (export "nothing")) (func (export "trap") unreachable))
-MODULE = (
-    "0061736d01000000" "010a0260027f7f017f600000" "021001" "03656e76" "066d656d6f7279" "02010202"
-    "0304030001" "01" "07180303616464" "0000" "076e6f7468696e67" "0001" "0474726170" "0002"
-    "0a10030700200020016a0b" "02000b" "0300000b"
-)
-
-
-@pytest.fixture(scope="module")
-def python(browser: Browser, server: str):
-    """Runs an expression or statements in a page that has Python; the value of the last one."""
-    with browser.new_context() as context:
-        page: Page = context.new_page()
-        page.goto(f"{server}icon.svg")
-        page.evaluate(START + f"'{MODULE}')\n`);\n}}")
-        yield lambda source: page.evaluate("(source) => python.runPython(source)", source)
-
 
 def test_memory_has_exactly_the_pages_asked_for_and_is_zero(python):
     assert python("instance = host.instantiate(module, 2); instance.memory_bytes") == 2 * 65_536
@@ -45,7 +14,7 @@ def test_memory_has_exactly_the_pages_asked_for_and_is_zero(python):
 def test_bytes_written_are_read_back_and_their_neighbours_left_alone(python):
     python("instance.write(100, bytes(range(1, 9)))")
     assert python("instance.read(98, 12).hex()") == "0000" + "0102030405060708" + "0000"
-    assert python("target = bytearray(4); instance.read_into(102, memoryview(target)); target.hex()") == "03040506"
+    assert python("target = bytearray(4); instance.reader(102, memoryview(target))(); target.hex()") == "03040506"
     python("instance.write(100, memoryview(bytes(8)))")
 
 

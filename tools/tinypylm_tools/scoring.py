@@ -72,5 +72,5 @@ def bits_of(engine: Engine, ids: Sequence[int]) -> float:
     total = 0.0
     for row, token in zip(logit_rows(engine, ids[:-1]), ids[1:], strict=True):
         logits = row.astype(np.float64)
-        total += float(np.logaddexp.reduce(logits) - logits[token])
+        total += float(np.logaddexp.reduce(logits)) - float(logits[token])
     return total / float(np.log(2))

@@ -38,5 +38,4 @@ def project(k: Kernel, *, net: Network) -> None:
     """logits = Wout rmsnorm(residual), of the first row of `residual`."""
     with net.recording(k, k.let(i32.const(1))):
         net.rmsnorm("normed", "residual", Role.FINAL_NORM, None)
-        output = Role.TOK_EMBEDDINGS if net.config.tied_embeddings else Role.OUTPUT
-        net.linear("logits", output, None, "normed")
+        net.logits("normed")

@@ -1,7 +1,7 @@
 """A network under construction: named scratch vectors, the file's tensors, and the kernels that run between them.
 
-Kernels are specialised by shape and type and emitted once each; `llama` (and any other family) only says in which
-order they run. Every operation here works on `count` tokens, whose rows lie one stride apart.
+Kernels are specialised by shape and type and emitted once each; a family only says in which order they
+run. Every operation here works on `count` tokens, whose rows lie one stride apart.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from tinypylm.memory import MemoryPlan, padded_context, padded_head_dim
 from tinypylm.wasm.kernel import Function, Kernel, ModuleBuilder, Ptr
 from tinypylm.wasm.values import Value, f32, i32
 
-ROWS_AT_ONCE = 2
-"""Rows per pass of a one-token product: measured best of 1, 2, 3, 4 and 8 in Chromium, for both code widths."""
+ROWS_AT_ONCE = {DType.F32: 8, DType.Q8_0: 2, DType.Q4_0: 2}
+"""Rows per pass of a one-token product, each the best of 1, 2, 3, 4 and 8 in Chromium."""
 TOKENS_AT_ONCE = 8
 """Prompt tokens that share one load of a weight."""
 
@@ -95,14 +95,36 @@ class Network:
             self.k.call(kernel, self.row(out, t), self.row(x, t), weight)
         self._written(out)
 
-    def linear(self, out: str, role: Role, layer: int | None, x: str, *, accumulate: bool = False) -> None:
-        """out = W x, or out += W x."""
+    def layernorm(self, out: str, x: str, role: Role, bias: Role, layer: int | None) -> None:
+        kernel = self.kernel(norm.layernorm, "layernorm", n=self.config.hidden_size, epsilon=self.config.norm_epsilon)
+        (weight, _, _), (offset, _, _) = self.weights(role, layer), self.weights(bias, layer)
+        with self.each_token() as t:
+            self.k.call(kernel, self.row(out, t), self.row(x, t), weight, offset)
+        self._written(out)
+
+    def linear(self, out: str, role: Role, layer: int | None, x: str, *, bias: Role | None = None,
+               accumulate: bool = False) -> None:
+        """out = W x, or out += W x; a bias takes its place in `out` before the product is added."""
+        if bias is not None:
+            self._bias(out, bias, layer, accumulate)
+            accumulate = True
         codes, scales, dtype = self.weights(role, layer)
         rows, cols = self.model.tensor(role, layer).shape
         source = x if dtype is DType.F32 else self._encode(x, cols, dtype)
         kernel = self._linear_kernel(dtype, cols, out, source, accumulate)
         self.k.call(kernel, self.row(out), codes, scales, self.row(source), self.row("code_scale"), 0, rows, self.count)
         self._written(out)
+
+    def _bias(self, out: str, role: Role, layer: int | None, accumulate: bool) -> None:
+        kernel = self.kernel(linear.bias, f"bias{'_add' if accumulate else ''}", accumulate=accumulate)
+        values, _, _ = self.weights(role, layer)
+        (rows,) = self.model.tensor(role, layer).shape
+        with self.each_token() as t:
+            self.k.call(kernel, self.row(out, t), values, 0, rows)
+
+    def logits(self, x: str) -> None:
+        """logits = Wout x, Wout = the embedding table where they are tied."""
+        self.linear("logits", Role.TOK_EMBEDDINGS if self.config.tied_embeddings else Role.OUTPUT, None, x)
 
     def _encode(self, x: str, cols: int, dtype: DType) -> str:
         """The region that holds the i16 codes of `x`, computed unless it holds them already."""
@@ -121,7 +143,7 @@ class Network:
         strides = {f"{name}_stride": self._plan.regions[region].stride_bytes
                    for name, region in (("out", out), ("x", x), ("scale", "code_scale"))}
         kind = f"{dtype.label}_{cols}{'_add' if accumulate else ''}"
-        matvec = self.kernel(linear.matvec, f"matvec_{kind}", dtype=dtype, cols=cols, rows_at_once=ROWS_AT_ONCE,
+        matvec = self.kernel(linear.matvec, f"matvec_{kind}", dtype=dtype, cols=cols, rows_at_once=ROWS_AT_ONCE[dtype],
                              accumulate=accumulate)
         layout = f"{kind}_{strides['out_stride']}_{strides['x_stride']}"
         matmul = self.kernel(linear.matmul, f"matmul_{layout}", dtype=dtype, cols=cols, tokens=TOKENS_AT_ONCE,
@@ -178,3 +200,10 @@ class Network:
         with self.each_token() as t:
             self.k.call(kernel, self.row(gate, t), self.row(up, t))
         self._written(gate)
+
+    def gelu(self, x: str) -> None:
+        """x = gelu(x), by erf or tanh as the model says."""
+        kernel = self.kernel(activation.gelu, "gelu", n=self.config.ffn_size, tanh=self.config.gelu_tanh)
+        with self.each_token() as t:
+            self.k.call(kernel, self.row(x, t))
+        self._written(x)

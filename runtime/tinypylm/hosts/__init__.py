@@ -24,8 +24,8 @@ class Instance(Protocol):
     def read(self, address: int, size_bytes: int) -> bytes:
         """A copy of linear memory."""
 
-    def read_into(self, address: int, target: memoryview) -> None:
-        """Fills `target`, a view of bytes, from linear memory."""
+    def reader(self, address: int, target: memoryview) -> Callable[[], None]:
+        """A function that fills `target`, a view of bytes, from linear memory; make it once, call it per token."""
 
     def free(self) -> None:
         """Drops module and memory; nothing may be called afterwards."""

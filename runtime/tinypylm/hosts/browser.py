@@ -7,6 +7,7 @@ which a browser allows in a worker.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from time import perf_counter
 from typing import Protocol, cast
 
@@ -46,8 +47,9 @@ class BrowserInstance:
     def read(self, address: int, size_bytes: int) -> bytes:
         return self._bytes.subarray(address, address + size_bytes).to_bytes()
 
-    def read_into(self, address: int, target: memoryview) -> None:
-        self._bytes.subarray(address, address + target.nbytes).assign_to(target)
+    def reader(self, address: int, target: memoryview) -> Callable[[], None]:
+        copy = self._bytes.subarray(address, address + target.nbytes).assign_to
+        return lambda: copy(target)
 
     def free(self) -> None:
         """The collector of the browser takes module and memory once these names are gone."""

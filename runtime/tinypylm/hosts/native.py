@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from importlib.metadata import version
 from time import perf_counter
 
@@ -41,6 +42,7 @@ class NativeInstance:
         self.memory_bytes = memory.data_len(self._store)
         start_address = ctypes.addressof(memory.data_ptr(self._store).contents)
         self._memory = memory
+        self._readers: list[memoryview] = []
         self._heap = memoryview((ctypes.c_ubyte * self.memory_bytes).from_address(start_address)).cast("B")
 
     def export(self, name: str) -> Export:
@@ -56,9 +58,16 @@ class NativeInstance:
     def read(self, address: int, size_bytes: int) -> bytes:
         return self._heap[address:address + size_bytes].tobytes()
 
-    def read_into(self, address: int, target: memoryview) -> None:
-        target[:] = self._heap[address:address + len(target)]
+    def reader(self, address: int, target: memoryview) -> Callable[[], None]:
+        source = self._heap[address:address + len(target)]
+        self._readers.append(source)
+
+        def read() -> None:
+            target[:] = source
+
+        return read
 
     def free(self) -> None:
-        self._heap.release()
+        for view in (*self._readers, self._heap):
+            view.release()
         self._store.close()

@@ -1,9 +1,9 @@
-"""Elementwise steps between matrix products: i16 codes of a vector, SwiGLU."""
+"""Elementwise steps between matrix products: i16 codes of a vector, SwiGLU, GELU."""
 
 from __future__ import annotations
 
 from tinypylm.config import DType
-from tinypylm.kernels.exponential import exp
+from tinypylm.kernels.exponential import exp, normal_tail
 from tinypylm.wasm.kernel import Kernel, Ptr
 from tinypylm.wasm.values import f32
 from tinypylm.wasm.vectors import f32x4, i16x8, i32x4
@@ -59,3 +59,29 @@ def swiglu(k: Kernel, gate: Ptr, up: Ptr, *, n: int) -> None:
     with k.range(n, step=4) as i:
         g = k.let(gate.f32x4[i])
         gate.f32x4[i] = g / (1.0 + exp(k, -g)) * up.f32x4[i]
+
+
+_TANH_SCALE = 1.5957691216057308  # 2 sqrt(2 / pi)
+_TANH_CUBE = 0.044715
+
+
+def gelu(k: Kernel, x: Ptr, *, n: int, tanh: bool) -> None:
+    """x[i] = x[i] P(N(0, 1) <= x[i]) = x (1 + erf(x / sqrt(2))) / 2  (Hendrycks & Gimpel 2016)
+
+    With `tanh`, their approximation x (1 + tanh(u)) / 2 = x / (1 + exp(-2 u)), u = sqrt(2 / pi) (x + 0.044715 x^3).
+    x: f32[n] in rows of whole vectors: up to three elements behind the n-th may be written.
+    """
+    with k.range(n, step=4) as i:
+        v = k.let(x.f32x4[i])
+        x.f32x4[i] = _gelu_tanh(k, v) if tanh else _gelu_erf(k, v)
+
+
+def _gelu_erf(k: Kernel, v: f32x4) -> f32x4:
+    """max(v, 0) - |v| P(N(0, 1) > |v|): below zero the tail itself, so nothing cancels there."""
+    magnitude = k.let(abs(v))
+    return v.pmax(0.0) - magnitude * normal_tail(k, magnitude)
+
+
+def _gelu_tanh(k: Kernel, v: f32x4) -> f32x4:
+    twice_u = (v * v * _TANH_CUBE + 1.0) * v * _TANH_SCALE
+    return v / (1.0 + exp(k, -twice_u))

@@ -36,10 +36,10 @@ def _score(k: Kernel, scores: Ptr, q: Ptr, keys: Ptr, length: i32, padded_dim: i
     with k.range(length, step=4) as t:
         rows = k.pointer(keys.value + t * (4 * padded_dim))
         sums = [k.var(f32x4.const(0.0)) for _ in range(4)]
-        with k.range(padded_dim, step=4) as c:
+        for c in range(0, padded_dim, 4):
             part = k.let(q.f32x4[c])
             for r, total in enumerate(sums):
-                total += part * rows.f32x4[c, r * padded_dim]
+                total += part * rows.f32x4[c + r * padded_dim]
         scores.f32x4[t] = _lane_sums(k, sums) * scale
     with k.range((length + 3) & -4, start=length) as t:
         scores.f32[t] = _NEGATIVE_INFINITY
@@ -56,7 +56,7 @@ def _softmax(k: Kernel, scores: Ptr, length: i32) -> f32:
     """scores[t] = exp(scores[t] - max); the result is their sum."""
     largest = k.var(f32x4.const(_NEGATIVE_INFINITY))
     with k.range(length, step=4) as t:
-        largest.set(largest.max(scores.f32x4[t]))
+        largest.set(largest.pmax(scores.f32x4[t]))  # passes NaN over; its exponential brings it back
     peak = k.let(f32x4.splat(largest.lane(0).max(largest.lane(1)).max(largest.lane(2).max(largest.lane(3)))))
     total = k.var(f32x4.const(0.0))
     with k.range(length, step=4) as t:

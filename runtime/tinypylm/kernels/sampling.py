@@ -18,7 +18,7 @@ def log_sum_exp(k: Kernel, logits: Ptr, *, n: int) -> f32:
     largest, taint = k.var(f32x4.const(float("-inf"))), k.var(f32x4.const(0.0))
     with k.range(whole, step=4) as i:
         v = k.let(logits.f32x4[i])
-        largest.set(largest.max(v))
+        largest.set(largest.pmax(v))
         taint += v * 0.0
     peak = k.var(largest.lane(0).max(largest.lane(1)).max(largest.lane(2).max(largest.lane(3))))
     spoiled = k.var(taint.sum())

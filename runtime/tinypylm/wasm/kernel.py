@@ -111,6 +111,20 @@ class Kernel:
     def emit(self, code: bytes) -> None:
         self.code += code
 
+    def effect(self, code: bytes) -> None:
+        """Records instructions that change memory or wait for another thread."""
+        self.emit(code)
+        self.epoch += 1
+
+    def result(self, kind: type[V], code: bytes) -> V:
+        """The value that such instructions leave, named."""
+        self.epoch += 1
+        return self.let(kind(code))
+
+    def trap(self) -> None:
+        """Ends the call with an error of the host."""
+        self.emit(OPCODES["unreachable"])
+
     def assign(self, number: int, value: Value) -> None:
         self.emit(value.take() + OPCODES["local.set"] + uleb(number))
         self.epoch += 1

@@ -117,6 +117,7 @@ def _listener(address: str, port: int) -> socket.socket:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind((address, port))
         listener.listen(_BACKLOG)
+        listener.setblocking(False)  # a client may leave between select and accept
     except OSError as error:
         listener.close()
         raise _unavailable(address, port, error) from error
