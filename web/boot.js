@@ -6,6 +6,8 @@
  *   emit: (id: number, text: string, logprob: number, index: number) => void,
  *   stopRequested: () => boolean,
  *   onProgress: (phase: string, done_bytes: number, total_bytes: number) => void,
+ *   threads: number,
+ *   help: (module: WebAssembly.Module, memory: WebAssembly.Memory) => void,
  * }} Callbacks
  * @typedef {{runtime_wheel: string, micropip_wheel: string}} VendorManifest
  * @typedef {(method: string, params: string, data?: ArrayBuffer) => any} PythonRequest
@@ -15,7 +17,7 @@
  * @param {string} vendor address of the folder of vendored files, with a slash at its end
  * @param {Callbacks} callbacks
  */
-export async function bootPython(vendor, { emit, stopRequested, onProgress }) {
+export async function bootPython(vendor, { emit, stopRequested, onProgress, threads, help }) {
   const started = performance.now();
   const fetches = countFetches(onProgress);
   const wheels = await readManifest(vendor);
@@ -24,7 +26,7 @@ export async function bootPython(vendor, { emit, stopRequested, onProgress }) {
   await install(pyodide, vendor + wheels.runtime_wheel);
   fetches.stop();
   const app = pyodide.pyimport("tinypylm.app").App.callKwargs(
-    pyodide.pyimport("tinypylm.hosts.browser").BrowserHost(), { emit, stop_requested: stopRequested },
+    pyodide.pyimport("tinypylm.hosts.browser").BrowserHost(threads, help), { emit, stop_requested: stopRequested },
   );
   return { request: requester(pyodide, app), boot_ms: performance.now() - started, pyodide: pyodide.version };
 }

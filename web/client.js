@@ -34,7 +34,8 @@ export class Client {
 
   /** @param {URL} vendor */
   boot(vendor) {
-    return this.request("boot", { vendor: vendor.href, lock: this.#lock, control: this.#control });
+    const threads = threadsHere(new URL(location.href).searchParams.get("threads"));
+    return this.request("boot", { vendor: vendor.href, lock: this.#lock, control: this.#control, threads });
   }
 
   /**
@@ -103,6 +104,19 @@ export class Client {
     for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
   }
+}
+
+const MOST_THREADS = 4;
+
+/**
+ * Half of the processors, since a thread that waits for a busy one costs more than it brings; one where memory cannot
+ * be shared.
+ * @param {string | null} wanted `?threads=` in the address, 1 to 4
+ */
+function threadsHere(wanted) {
+  if (!globalThis.crossOriginIsolated) return 1;
+  const threads = wanted === null ? Math.floor(navigator.hardwareConcurrency / 2) : Math.floor(Number(wanted));
+  return Math.min(Math.max(threads || 1, 1), MOST_THREADS);
 }
 
 /** @param {string} reason */

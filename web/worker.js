@@ -11,7 +11,7 @@
  *                    {event: "token", request, token: {id, text, logprob, index}}
  *
  *   method       params                    data    result
- *   boot         {vendor, lock, control}           {boot_ms, pyodide}
+ *   boot         {vendor, lock, control, threads}  {boot_ms, pyodide}
  *   inspect                                header  {memory_bytes, file_bytes, family, quantization, context_length}
  *   load                                   file    figures
  *   generate     {prompt, options}                 {finish_reason, text, figures}, after its last token
@@ -29,6 +29,7 @@
  */
 
 import { bootPython } from "./boot.js";
+import { startHelpers } from "./helpers.js";
 
 /**
  * @typedef {{id: number, method: string, params: Record<string, any>, data?: ArrayBuffer}} Request
@@ -76,12 +77,13 @@ function passOn({ method, params, data }) {
 }
 
 /** @param {Record<string, any>} params */
-async function boot({ vendor, lock, control }) {
+async function boot({ vendor, lock, control, threads }) {
   holdLock(lock);
   const flag = control === null ? null : new Int32Array(control);
   batch_ms = flag === null ? 0 : BATCH_MS;
   const stopRequested = () => flag !== null && Atomics.load(flag, 0) === 1;
-  const { request, ...facts } = await bootPython(vendor, { emit, stopRequested, onProgress });
+  const help = await startHelpers(threads - 1);
+  const { request, ...facts } = await bootPython(vendor, { emit, stopRequested, onProgress, threads, help });
   ask = (method, params, data) => {
     const answer = request(method, JSON.stringify(params), data);
     if (answer.error !== undefined) throw new Refusal(answer.error);

@@ -12,7 +12,6 @@ from tinypylm.engine import Engine
 
 Figures = dict[str, str | int | float | None]
 
-THREADS = 1
 NO_MODEL_FIGURES: Figures = dict.fromkeys((
     "model_id", "family", "quantization", "vocab_size", "context_length", "file_bytes",
     "model_load_ms", "emit_ms", "compile_ms", "module_bytes",

@@ -16,6 +16,7 @@ from tinypylm.families.network import Network
 from tinypylm.format import Model
 from tinypylm.hosts import Buffer, Host, Instance
 from tinypylm.kernels import sampling
+from tinypylm.kernels import threads as job
 from tinypylm.memory import CANDIDATE_HEADER_BYTES, CHUNK_TOKENS, MAX_CANDIDATES, MemoryPlan, aligned, plan_memory
 from tinypylm.wasm.binary import MemoryImport
 from tinypylm.wasm.kernel import Function, Kernel, ModuleBuilder
@@ -44,21 +45,51 @@ class Candidates:
         self.weights: memoryview[float] = self.buffer[2 * row:][:4 * count].cast("f")
 
 
-def emit(model: Model, plan: MemoryPlan) -> bytes:
+def emit(model: Model, plan: MemoryPlan, threads: int = 1) -> bytes:
     """The WebAssembly module for exactly this model.
 
     Exports: forward(count, position), step(token, position), project(),
     candidates(k, temperature, penalty) -> ln(sum(exp(logits))).
     """
-    module = ModuleBuilder(MemoryImport(plan.pages, plan.pages, shared=False))
-    net = Network(module, model, plan)
+    module = ModuleBuilder(MemoryImport(plan.pages, plan.pages, shared=threads > 1))
+    net = Network(module, model, plan, threads)
     family = _FAMILIES[model.config.family]
-    forward = module.add(family.forward, "forward", {"net": net}, export=True)
-    project = module.add(family.project, "project", {"net": net}, export=True)
+    parts = {"forward": module.add(family.forward, "forward_part", {"net": net}),
+             "project": module.add(family.project, "project_part", {"net": net})}
+    jobs = _emit_jobs(module, parts, plan.regions["control"].address, threads)
     tokens_at = plan.regions["tokens"].address
-    module.add(_step, "step", {"forward": forward, "project": project, "tokens_at": tokens_at}, export=True)
+    module.add(_step, "step", {**jobs, "tokens_at": tokens_at}, export=True)
     _emit_sampling(module, model.config.vocab_size, plan)
     return module.encode()
+
+
+_Functions = dict[str, Function[Value]]
+
+
+def _emit_jobs(module: ModuleBuilder, parts: _Functions, control_at: int, threads: int) -> _Functions:
+    """forward and project as one caller sees them; with helpers, what these run, too."""
+    helped: dict[str, object] = {"hand_out": None}
+    if threads > 1:
+        helped["hand_out"] = module.add(job.hand_out, "hand_out", {"control_at": control_at}, export=True)
+        module.add(job.serve, "serve", {**parts, "control_at": control_at}, export=True)
+    return {
+        "forward": module.add(_run_forward, "forward", {"part": parts["forward"], **helped}, export=True),
+        "project": module.add(_run_project, "project", {"part": parts["project"], **helped}, export=True),
+    }
+
+
+def _run_forward(
+    k: Kernel, count: i32, position: i32, *, part: Function[Value], hand_out: Function[Value] | None
+) -> None:
+    if hand_out:
+        k.call(hand_out, job.RUN_FORWARD, count, position)
+    k.call(part, count, position, 0)
+
+
+def _run_project(k: Kernel, *, part: Function[Value], hand_out: Function[Value] | None) -> None:
+    if hand_out:
+        k.call(hand_out, job.RUN_PROJECT, 0, 0)
+    k.call(part, 0)
 
 
 def _step(k: Kernel, token: i32, position: i32, *, forward: Function[Value], project: Function[Value],
@@ -89,7 +120,7 @@ class Engine:
 
     def __init__(self, model: Model, plan: MemoryPlan, instance: Instance, engine_name: str):
         self.model, self.config, self.plan, self.engine_name = model, model.config, plan, engine_name
-        self.emit_ms, self.module_bytes = 0.0, 0
+        self.emit_ms, self.module_bytes, self.threads = 0.0, 0, 1
         self._instance: Instance | None = instance
         self.compile_ms, self.linear_memory_bytes = instance.compile_ms, instance.memory_bytes
         self._forward, self._step = instance.export("forward"), instance.export("step")
@@ -106,10 +137,10 @@ class Engine:
         """
         plan = plan_memory(model.config, model.file_bytes)
         start = perf_counter()
-        module = emit(model, plan)
+        module = emit(model, plan, host.threads)
         emit_ms = (perf_counter() - start) * 1000
         engine = cls(model, plan, host.instantiate(module, plan.pages), host.name)
-        engine.emit_ms, engine.module_bytes = emit_ms, len(module)
+        engine.emit_ms, engine.module_bytes, engine.threads = emit_ms, len(module), host.threads
         engine._live().write(0, data)
         return engine
 

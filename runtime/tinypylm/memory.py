@@ -13,6 +13,9 @@ from tinypylm.config import Family, ModelConfig
 CHUNK_TOKENS = 16
 """Prompt tokens that go through the network in one call; scratch vectors exist this many times."""
 
+MAX_THREADS = 4
+"""Each has scores of its own, so the plan does not depend on how many run."""
+
 MAX_CANDIDATES = 1024
 CANDIDATE_HEADER_BYTES = 16
 ENGINE_MEMORY_BUDGET_BYTES = 268_435_456
@@ -77,6 +80,7 @@ def plan_memory(config: ModelConfig, file_bytes: int) -> MemoryPlan:
     """The regions of a model of this shape whose file has `file_bytes` bytes."""
     sizes = {"file": (file_bytes, 1), "k_cache": (_cache_bytes(config), 1), "v_cache": (_cache_bytes(config), 1)}
     sizes |= {name: (4 * floats, CHUNK_TOKENS) for name, floats in _scratch_floats(config).items()}
+    sizes["scores"] = 4 * padded_context(config), MAX_THREADS
     sizes |= {name: (size, 1) for name, size in _sampling_bytes(config).items()}
     regions: dict[str, Region] = {}
     address = 0
@@ -109,7 +113,7 @@ def _scratch_floats(config: ModelConfig) -> dict[str, int]:
 
 def _sampling_bytes(config: ModelConfig) -> dict[str, int]:
     return {
-        "scores": 4 * padded_context(config), "logits": 4 * aligned(config.vocab_size, 4),
+        "logits": 4 * aligned(config.vocab_size, 4),
         "seen": aligned(config.vocab_size, 4), "candidates": CANDIDATE_HEADER_BYTES + 12 * MAX_CANDIDATES,
         "control": _CONTROL_BYTES,
     }

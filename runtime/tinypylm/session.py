@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from tinypylm.config import ModelConfig
-from tinypylm.diagnostics import NO_MODEL_FIGURES, THREADS, Figures, Pace, model_figures
+from tinypylm.diagnostics import NO_MODEL_FIGURES, Figures, Pace, model_figures
 from tinypylm.engine import Engine
 from tinypylm.errors import Detail, ErrorCode, SessionError, SlmError
 from tinypylm.format import parse
@@ -163,7 +163,7 @@ class Session:
             **(generation.pace if generation else Pace()).figures(),
             "generated_tokens": context.generated_tokens if context else 0,
             "kv_cache_tokens": context.fed_tokens if context else 0,
-            "threads": THREADS, "engine": self._host.name, "last_error_code": self.last_error_code,
+            "threads": self._host.threads, "engine": self._host.name, "last_error_code": self.last_error_code,
         }
 
     @property

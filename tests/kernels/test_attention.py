@@ -28,7 +28,7 @@ def test_attention_is_that_of_numpy(heads: int, kv_heads: int, head_dim: int, le
     keys[:, length:] = 1e30  # what stands behind the last position must not matter
     values[:, length:] = 1e30
     out, scores = bench.place(np.full(heads * head_dim + 4, 7, np.float32)), bench.room(4 * POSITIONS)
-    bench.run(out, bench.place(query), bench.place(keys), bench.place(values), scores, length)
+    bench.run(out, bench.place(query), bench.place(keys), bench.place(values), scores, length, 0, kv_heads)
     found = bench.read(out, heads * head_dim + 4)
     expected = reference.attend(query[:, :head_dim], keys[:, :length, :head_dim], values[:, :length, :head_dim])
     np.testing.assert_allclose(found[:-4].reshape(heads, head_dim), expected, rtol=2e-5, atol=2e-6)

@@ -87,27 +87,27 @@ def test_codes_of_a_special_vector_keep_what_makes_it_special(value: float, chec
 
 @pytest.mark.parametrize("n", SIZES)
 def test_swiglu(n: int) -> None:
-    bench = single(activation.swiglu, n=n)
+    bench = single(activation.swiglu)
     gate, up = normal(n) * 20, normal(n, 1)
     at = bench.place(gate)
-    bench.run(at, bench.place(up))
+    bench.run(at, bench.place(up), 0, n)
     np.testing.assert_allclose(bench.read(at, n), reference.swiglu(gate, up), rtol=2e-6, atol=1e-30)
 
 
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("tanh", [False, True])
 def test_gelu(n: int, tanh: bool) -> None:
-    bench = single(activation.gelu, n=n, tanh=tanh)
+    bench = single(activation.gelu, tanh=tanh)
     x = normal(n, n) * 3
     at = bench.place(x)
-    bench.run(at)
+    bench.run(at, 0, n)
     np.testing.assert_allclose(bench.read(at, n), reference.gelu(x, tanh), rtol=1e-6, atol=1e-7)
 
 
 def gelu_of(x: np.ndarray, tanh: bool = False) -> np.ndarray:
-    bench = single(activation.gelu, n=len(x), tanh=tanh)
+    bench = single(activation.gelu, tanh=tanh)
     at = bench.place(x.astype(np.float32))
-    bench.run(at)
+    bench.run(at, 0, len(x))
     return bench.read(at, len(x))
 
 

@@ -54,6 +54,18 @@ def test_browser_and_cpython_choose_the_same_tokens(desk: Desk, repo_root: Path,
     assert [(token["id"], token["logprob"]) for token in in_browser] == [(token.id, token.logprob) for token in native]
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_helper_threads_change_no_bit(new_desk: Callable[[str], Desk], repo_root: Path, threads: int):
+    desk = new_desk(f"?threads={threads}&model=storyteller-2m-q8_0")
+    desk.reaches("model-ready")
+    in_browser = desk.tokens("One day, a little girl", **SAMPLED)
+    native = Story((repo_root / "models" / "storyteller-2m-q8_0.slm").read_bytes()).tell(
+        "One day, a little girl", **SAMPLED)
+    assert [(token["id"], token["logprob"]) for token in in_browser] == [(token.id, token.logprob) for token in native]
+    assert desk.figure("threads") == str(threads)
+    assert desk.errors == []
+
+
 def test_no_more_than_one_token_is_made_after_stop(desk: Desk):
     desk.open_file("endless.slm", ENDLESS)
     worker = desk.page.workers[0]

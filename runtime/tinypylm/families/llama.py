@@ -13,9 +13,9 @@ from tinypylm.wasm.kernel import Kernel
 from tinypylm.wasm.values import i32
 
 
-def forward(k: Kernel, count: i32, position: i32, *, net: Network) -> None:
+def forward(k: Kernel, count: i32, position: i32, thread: i32, *, net: Network) -> None:
     """`count` tokens from `position` on, through every layer: fills the KV cache; row 0 of `residual` is the last's."""
-    with net.recording(k, count):
+    with net.recording(k, count, thread):
         net.embed("residual")
         net.rotary_angles(position)
         for layer in range(net.config.n_layers):
@@ -34,8 +34,8 @@ def forward(k: Kernel, count: i32, position: i32, *, net: Network) -> None:
         net.keep_last("residual")
 
 
-def project(k: Kernel, *, net: Network) -> None:
+def project(k: Kernel, thread: i32, *, net: Network) -> None:
     """logits = Wout rmsnorm(residual), of the first row of `residual`."""
-    with net.recording(k, k.let(i32.const(1))):
+    with net.recording(k, k.let(i32.const(1)), thread):
         net.rmsnorm("normed", "residual", Role.FINAL_NORM, None)
         net.logits("normed")

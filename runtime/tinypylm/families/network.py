@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tinypylm.config import DType, Role
+from tinypylm.families import sharing
+from tinypylm.families.sharing import HEADS, ONE, TOKENS, Sharing
 from tinypylm.format import Model
-from tinypylm.kernels import activation, attention, embedding, linear, norm, rotary
+from tinypylm.kernels import activation, attention, embedding, linear, norm, rotary, threads
 from tinypylm.memory import MemoryPlan, padded_context, padded_head_dim
 from tinypylm.wasm.kernel import Function, Kernel, ModuleBuilder, Ptr
 from tinypylm.wasm.values import Value, f32, i32
@@ -27,20 +29,33 @@ _Body = Callable[..., Value | None]
 class Network:
     """What a family writes its forward pass with."""
 
-    def __init__(self, module: ModuleBuilder, model: Model, plan: MemoryPlan):
-        self.model, self.config = model, model.config
+    def __init__(self, module: ModuleBuilder, model: Model, plan: MemoryPlan, thread_count: int):
+        self.model, self.config, self.threads = model, model.config, thread_count
         self._module, self._plan = module, plan
         self._kernels: dict[str, Function[Value]] = {}
         self._encoded: tuple[str, DType] | None = None
         self._kernel: Kernel | None = None
         self._count: i32 | None = None
+        self._thread: i32 | None = None
+        self._sharing = Sharing(thread_count, self._barrier)
 
     @contextmanager
-    def recording(self, kernel: Kernel, count: i32) -> Iterator[None]:
-        """Operations go into `kernel`, for `count` tokens."""
-        self._kernel, self._count, self._encoded = kernel, count, None
+    def recording(self, kernel: Kernel, count: i32, thread: i32) -> Iterator[None]:
+        """Operations go into `kernel`, for `count` tokens; at its end every thread has done its part."""
+        self._kernel, self._count, self._thread, self._encoded = kernel, count, thread, None
         yield
-        self._kernel = self._count = None
+        self._sharing.meet()
+        self._kernel = self._count = self._thread = None
+
+    def _barrier(self) -> None:
+        kernel = self.kernel(threads.barrier, "barrier", threads=self.threads,
+                             control_at=self._plan.regions["control"].address)
+        self.k.call(kernel, self.thread)
+
+    @property
+    def thread(self) -> i32:
+        assert self._thread is not None
+        return self._thread
 
     @property
     def k(self) -> Kernel:
@@ -74,15 +89,22 @@ class Network:
 
     @contextmanager
     def each_token(self) -> Iterator[i32]:
-        """A loop over the tokens of the call."""
+        """A loop over all tokens of the call."""
         with self.k.range(self.count) as token:
+            yield token
+
+    @contextmanager
+    def own_tokens(self) -> Iterator[i32]:
+        """A loop over those tokens of the call that are this thread's."""
+        with self.k.range(self.count, self.threads, start=self.thread if self.threads > 1 else 0) as token:
             yield token
 
     def embed(self, out: str) -> None:
         """out = the tokens' rows of the embedding table; the tokens count as seen."""
         table, scales, dtype = self.weights(Role.TOK_EMBEDDINGS, None)
         kernel = self.kernel(embedding.embed, "embed", dtype=dtype, cols=self.config.hidden_size)
-        with self.each_token() as t:
+        self._sharing.use(TOKENS, writes=[out])
+        with self.own_tokens() as t:
             token = self.k.let(self.row("tokens", t).i32[0])
             self.row("seen").u8[token] = i32.const(1)
             self.k.call(kernel, self.row(out, t), table, scales, token)
@@ -91,14 +113,16 @@ class Network:
     def rmsnorm(self, out: str, x: str, role: Role, layer: int | None) -> None:
         kernel = self.kernel(norm.rmsnorm, "rmsnorm", n=self.config.hidden_size, epsilon=self.config.norm_epsilon)
         weight, _, _ = self.weights(role, layer)
-        with self.each_token() as t:
+        self._sharing.use(TOKENS, writes=[out], reads=[x])
+        with self.own_tokens() as t:
             self.k.call(kernel, self.row(out, t), self.row(x, t), weight)
         self._written(out)
 
     def layernorm(self, out: str, x: str, role: Role, bias: Role, layer: int | None) -> None:
         kernel = self.kernel(norm.layernorm, "layernorm", n=self.config.hidden_size, epsilon=self.config.norm_epsilon)
         (weight, _, _), (offset, _, _) = self.weights(role, layer), self.weights(bias, layer)
-        with self.each_token() as t:
+        self._sharing.use(TOKENS, writes=[out], reads=[x])
+        with self.own_tokens() as t:
             self.k.call(kernel, self.row(out, t), self.row(x, t), weight, offset)
         self._written(out)
 
@@ -109,18 +133,22 @@ class Network:
             self._bias(out, bias, layer, accumulate)
             accumulate = True
         codes, scales, dtype = self.weights(role, layer)
-        rows, cols = self.model.tensor(role, layer).shape
+        count, cols = self.model.tensor(role, layer).shape
         source = x if dtype is DType.F32 else self._encode(x, cols, dtype)
         kernel = self._linear_kernel(dtype, cols, out, source, accumulate)
-        self.k.call(kernel, self.row(out), codes, scales, self.row(source), self.row("code_scale"), 0, rows, self.count)
+        self._sharing.use(sharing.rows(count), writes=[out], whole=[source, "code_scale"])
+        part = self._sharing.part(self.k, self.thread, count)
+        self.k.call(kernel, self.row(out), codes, scales, self.row(source), self.row("code_scale"), *part, self.count)
         self._written(out)
 
     def _bias(self, out: str, role: Role, layer: int | None, accumulate: bool) -> None:
         kernel = self.kernel(linear.bias, f"bias{'_add' if accumulate else ''}", accumulate=accumulate)
         values, _, _ = self.weights(role, layer)
-        (rows,) = self.model.tensor(role, layer).shape
+        (count,) = self.model.tensor(role, layer).shape
+        self._sharing.use(sharing.rows(count), writes=[out])
+        part = self._sharing.part(self.k, self.thread, count)
         with self.each_token() as t:
-            self.k.call(kernel, self.row(out, t), values, 0, rows)
+            self.k.call(kernel, self.row(out, t), values, *part)
 
     def logits(self, x: str) -> None:
         """logits = Wout x, Wout = the embedding table where they are tied."""
@@ -130,7 +158,8 @@ class Network:
         """The region that holds the i16 codes of `x`, computed unless it holds them already."""
         if self._encoded != (x, dtype):
             kernel = self.kernel(activation.quantise, f"quantise_{dtype.label}_{cols}", n=cols, dtype=dtype)
-            with self.each_token() as t:
+            self._sharing.use(TOKENS, writes=["codes", "code_scale"], reads=[x])
+            with self.own_tokens() as t:
                 self.k.call(kernel, self.row("codes", t), self.row("code_scale", t), self.row(x, t))
             self._encoded = (x, dtype)
         return "codes"
@@ -154,7 +183,8 @@ class Network:
     def rotary_angles(self, position: i32) -> None:
         """cosines, sines = those of the tokens' positions, from `position` on."""
         angle = self.kernel(rotary.rotary_angle, "rotary_angle")
-        with self.each_token() as t:
+        self._sharing.use(TOKENS, writes=["cosines", "sines"])
+        with self.own_tokens() as t:
             at = self.k.let(f32.of(position + t))
             cosines, sines = self.row("cosines", t), self.row("sines", t)
             for i, frequency in enumerate(rotary.frequencies(self.config.rope_theta, self.config.rotary_dim)):
@@ -170,7 +200,9 @@ class Network:
         turn_key = self.kernel(rotary.rotate, "rotate_key", heads=c.n_kv_heads, out_stride=per_head, **shape)
         place = self.kernel(rotary.place, "place_value", heads=c.n_kv_heads, head_dim=c.head_dim, out_stride=per_head)
         keys, values = self._cache("k_cache", layer), self._cache("v_cache", layer)
-        with self.each_token() as t:
+        self._sharing.use(TOKENS, writes=["rotated", "k_cache", "v_cache"],
+                          reads=["query", "key", "value", "cosines", "sines"])
+        with self.own_tokens() as t:
             at = self.k.let((position + t) * (4 * step))
             angles = self.row("cosines", t), self.row("sines", t)
             self.k.call(turn, self.row("rotated", t), self.row("query", t), *angles)
@@ -178,9 +210,12 @@ class Network:
             self.k.call(place, values + at, self.row("value", t))
         attend = self.kernel(attention.attend, "attend", heads=c.n_heads, kv_heads=c.n_kv_heads, head_dim=c.head_dim,
                              padded_dim=step, positions=padded_context(c))
+        self._sharing.use(HEADS, writes=[out], whole=["rotated", "k_cache", "v_cache"])
+        part = self._sharing.part(self.k, self.thread, c.n_kv_heads, unit=1)
+        scores = self.row("scores", self.thread if self.threads > 1 else 0)
         with self.each_token() as t:
             length = position + t + 1
-            self.k.call(attend, self.row(out, t), self.row("rotated", t), keys, values, self.row("scores"), length)
+            self.k.call(attend, self.row(out, t), self.row("rotated", t), keys, values, scores, length, *part)
         self._written(out)
 
     def _cache(self, region: str, layer: int) -> Ptr:
@@ -191,19 +226,28 @@ class Network:
     def keep_last(self, region: str) -> None:
         """The first row of `region` = its last token's row."""
         kernel = self.kernel(embedding.copy, f"copy_{self.config.hidden_size}", n=self.config.hidden_size)
-        self.k.call(kernel, self.row(region), self.row(region, self.count - 1))
+        self._sharing.use(ONE, writes=[region])
+        with self.k.when(self.thread.equals(0)):
+            self.k.call(kernel, self.row(region), self.row(region, self.count - 1))
         self._written(region)
 
     def swiglu(self, gate: str, up: str) -> None:
         """gate = silu(gate) * up."""
-        kernel = self.kernel(activation.swiglu, "swiglu", n=self.config.ffn_size)
+        kernel = self.kernel(activation.swiglu, "swiglu")
+        part = self._elementwise(self.config.ffn_size, gate, up)
         with self.each_token() as t:
-            self.k.call(kernel, self.row(gate, t), self.row(up, t))
+            self.k.call(kernel, self.row(gate, t), self.row(up, t), *part)
         self._written(gate)
 
     def gelu(self, x: str) -> None:
         """x = gelu(x), by erf or tanh as the model says."""
-        kernel = self.kernel(activation.gelu, "gelu", n=self.config.ffn_size, tanh=self.config.gelu_tanh)
+        kernel = self.kernel(activation.gelu, "gelu", tanh=self.config.gelu_tanh)
+        part = self._elementwise(self.config.ffn_size, x)
         with self.each_token() as t:
-            self.k.call(kernel, self.row(x, t))
+            self.k.call(kernel, self.row(x, t), *part)
         self._written(x)
+
+    def _elementwise(self, count: int, out: str, *inputs: str) -> tuple[i32, i32]:
+        """This thread's elements of an operation that works on each element by itself."""
+        self._sharing.use(sharing.rows(count), writes=[out], reads=inputs)
+        return self._sharing.part(self.k, self.thread, count)

@@ -32,9 +32,14 @@ class Instance(Protocol):
 
 
 class Host(Protocol):
-    """A WebAssembly engine. `name` says which, with its version."""
+    """A WebAssembly engine. `name` says which, with its version; `threads` run a module together, 1 to 4.
+
+    With more than one, the memory is shared, and before `instantiate` returns or soon after it each helper n from 1
+    on calls the export `serve(n)`, which returns when job 0 is handed out.
+    """
 
     name: str
+    threads: int
 
     def instantiate(self, module: bytes, pages: int) -> Instance:
         """Compiles `module`; its `env.memory` is a zeroed memory of exactly `pages` pages that cannot grow."""

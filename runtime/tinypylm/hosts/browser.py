@@ -16,6 +16,9 @@ from pyodide.ffi import JsException, to_js  # type: ignore[import-not-found]
 
 from tinypylm.errors import EngineError, ErrorCode
 from tinypylm.hosts import Buffer, Export
+from tinypylm.kernels.threads import QUIT
+
+Help = Callable[[object, object], None]
 
 _ENGINES = (r"(Firefox)/([\d.]+)", r"(?:Headless)?(Chrome)/([\d.]+)", r"Version/([\d.]+).*(Safari)/")
 
@@ -52,23 +55,30 @@ class BrowserInstance:
         return lambda: copy(target)
 
     def free(self) -> None:
-        """The collector of the browser takes module and memory once these names are gone."""
+        """Sends helpers home; the browser's collector takes module and memory once these names are gone."""
+        hand_out = getattr(self._exports, "hand_out", None)
+        if hand_out is not None:
+            hand_out(QUIT, 0, 0)
         del self._exports, self._bytes
 
 
 class BrowserHost:
     """The WebAssembly engine of the browser that this worker lives in."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1, help: Help | None = None):
+        """`help(module, memory)` sets `threads` - 1 helpers to work on a module."""
         self.name = _engine_name(js.navigator.userAgent)
+        self.threads = threads
+        self._help = help
 
     def instantiate(self, module: bytes, pages: int) -> BrowserInstance:
         try:
-            limits = to_js({"initial": pages, "maximum": pages}, dict_converter=js.Object.fromEntries)
-            memory = js.WebAssembly.Memory.new(limits)
+            limits = {"initial": pages, "maximum": pages, "shared": self.threads > 1}
+            memory = js.WebAssembly.Memory.new(to_js(limits, dict_converter=js.Object.fromEntries))
             imports = to_js({"env": {"memory": memory}}, dict_converter=js.Object.fromEntries)
             start = perf_counter()
-            instance = js.WebAssembly.Instance.new(js.WebAssembly.Module.new(to_js(module)), imports)
+            compiled = js.WebAssembly.Module.new(to_js(module))
+            instance = js.WebAssembly.Instance.new(compiled, imports)
         except JsException as error:
             raise EngineError(
                 ErrorCode.HOST_FAILED,
@@ -76,6 +86,8 @@ class BrowserHost:
                 "Close other tabs if memory is short, or choose a smaller model",
                 {"pages": pages, "module_bytes": len(module)},
             ) from None
+        if self._help is not None and self.threads > 1:
+            self._help(compiled, memory)
         return BrowserInstance(instance.exports, memory, (perf_counter() - start) * 1000)
 
 

@@ -5,45 +5,76 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from importlib.metadata import version
+from threading import Thread
 from time import perf_counter
+from typing import Any
 
 import wasmtime
+from wasmtime import _bindings as ffi
 
 from tinypylm.errors import EngineError, ErrorCode
 from tinypylm.hosts import Buffer, Export
+from tinypylm.kernels.threads import QUIT
 
 
 class NativeHost:
-    """Compiles with Cranelift, in this process."""
+    """Compiles with Cranelift, in this process; helpers are threads of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = threads
         self.name = f"wasmtime {version('wasmtime')}"
         config = wasmtime.Config()
         config.cranelift_opt_level = "speed"
+        config.wasm_threads = config.shared_memory = threads > 1
         self._engine = wasmtime.Engine(config)
 
     def instantiate(self, module: bytes, pages: int) -> NativeInstance:
-        return NativeInstance(self._engine, module, pages)
+        return NativeInstance(self._engine, module, pages, self.threads)
+
+
+class _SharedMemory(wasmtime.SharedMemory):
+    """One that can be imported: the package's own (version 50) lacks the constant and a level of indirection is off."""
+
+    def _as_extern(self) -> ffi.wasmtime_extern_t:
+        return ffi.wasmtime_extern_t(_EXTERN_SHAREDMEMORY, ffi.wasmtime_extern_union(sharedmemory=self.ptr()))
+
+
+_EXTERN_SHAREDMEMORY = 4  # WASMTIME_EXTERN_SHAREDMEMORY in wasmtime/extern.h
 
 
 class NativeInstance:
     """A module, its store and its memory; `_heap` is the memory's address range as a writable view."""
 
-    def __init__(self, engine: wasmtime.Engine, module: bytes, pages: int):
+    def __init__(self, engine: wasmtime.Engine, module: bytes, pages: int, threads: int):
         start = perf_counter()
         self._store = wasmtime.Store(engine)
+        self._readers: list[memoryview] = []
         try:
             compiled = wasmtime.Module(engine, module)
             self.compile_ms = (perf_counter() - start) * 1000
-            memory = wasmtime.Memory(self._store, wasmtime.MemoryType(wasmtime.Limits(pages, pages)))
-            self._instance = wasmtime.Instance(self._store, compiled, [memory])
+            limits = wasmtime.Limits(pages, pages)
+            self._start(engine, compiled, limits, threads)
         except wasmtime.WasmtimeError as error:
             raise EngineError(ErrorCode.HOST_FAILED, f"wasmtime refused the module: {error}") from error
-        self.memory_bytes = memory.data_len(self._store)
-        start_address = ctypes.addressof(memory.data_ptr(self._store).contents)
-        self._memory = memory
-        self._readers: list[memoryview] = []
-        self._heap = memoryview((ctypes.c_ubyte * self.memory_bytes).from_address(start_address)).cast("B")
+
+    def _start(self, engine: wasmtime.Engine, module: wasmtime.Module, limits: wasmtime.Limits, threads: int) -> None:
+        self._helpers: list[Thread] = []
+        if threads == 1:
+            memory = wasmtime.Memory(self._store, wasmtime.MemoryType(limits))
+            self._take(memory.data_len(self._store), memory.data_ptr(self._store))
+            self._memory: wasmtime.Memory | wasmtime.SharedMemory = memory
+        else:
+            self._memory = shared = _SharedMemory(engine, wasmtime.MemoryType(limits, shared=True))
+            self._take(shared.data_len(), shared.data_ptr())
+        self._instance = wasmtime.Instance(self._store, module, [self._memory])
+        for n in range(1, threads):
+            self._helpers.append(Thread(target=_help, args=(engine, module, self._memory, n), daemon=True))
+            self._helpers[-1].start()
+
+    def _take(self, size_bytes: int, start: Any) -> None:
+        self.memory_bytes = size_bytes
+        address = ctypes.addressof(start.contents)
+        self._heap = memoryview((ctypes.c_ubyte * size_bytes).from_address(address)).cast("B")
 
     def export(self, name: str) -> Export:
         function = self._instance.exports(self._store)[name]
@@ -68,6 +99,19 @@ class NativeInstance:
         return read
 
     def free(self) -> None:
+        if self._helpers:
+            self.export("hand_out")(QUIT, 0, 0)
+        for helper in self._helpers:
+            helper.join()
         for view in (*self._readers, self._heap):
             view.release()
         self._store.close()
+
+
+def _help(engine: wasmtime.Engine, module: wasmtime.Module, memory: wasmtime.SharedMemory, number: int) -> None:
+    """The life of a helper: an instance of its own over the same memory, and jobs until it is told to quit."""
+    store = wasmtime.Store(engine)
+    serve = wasmtime.Instance(store, module, [memory]).exports(store)["serve"]
+    assert isinstance(serve, wasmtime.Func)
+    serve(store, number)
+    store.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tinypylm.config import DType
 from tinypylm.kernels.exponential import exp, normal_tail
 from tinypylm.wasm.kernel import Kernel, Ptr
-from tinypylm.wasm.values import f32
+from tinypylm.wasm.values import f32, i32
 from tinypylm.wasm.vectors import f32x4, i16x8, i32x4
 
 _LARGEST_CODE = 32767.0
@@ -51,12 +51,12 @@ def transpose4(k: Kernel, rows: list[i32x4]) -> list[i32x4]:
             k.let(high_ab.shuffle32(high_cd, 0, 1, 4, 5)), k.let(high_ab.shuffle32(high_cd, 2, 3, 6, 7))]
 
 
-def swiglu(k: Kernel, gate: Ptr, up: Ptr, *, n: int) -> None:
-    """gate[i] = silu(gate[i]) * up[i], silu(g) = g / (1 + exp(-g))  (Shazeer 2020)
+def swiglu(k: Kernel, gate: Ptr, up: Ptr, first: i32, end: i32) -> None:
+    """gate[i] = silu(gate[i]) * up[i] for first <= i < end, silu(g) = g / (1 + exp(-g))  (Shazeer 2020)
 
-    gate, up: f32[n] in rows of whole vectors: up to three elements behind the n-th may be written.
+    gate, up: f32[end] in rows of whole vectors; first is a multiple of 4, up to three elements behind end are written.
     """
-    with k.range(n, step=4) as i:
+    with k.range(end, step=4, start=first) as i:
         g = k.let(gate.f32x4[i])
         gate.f32x4[i] = g / (1.0 + exp(k, -g)) * up.f32x4[i]
 
@@ -65,13 +65,13 @@ _TANH_SCALE = 1.5957691216057308  # 2 sqrt(2 / pi)
 _TANH_CUBE = 0.044715
 
 
-def gelu(k: Kernel, x: Ptr, *, n: int, tanh: bool) -> None:
+def gelu(k: Kernel, x: Ptr, first: i32, end: i32, *, tanh: bool) -> None:
     """x[i] = x[i] P(N(0, 1) <= x[i]) = x (1 + erf(x / sqrt(2))) / 2  (Hendrycks & Gimpel 2016)
 
     With `tanh`, their approximation x (1 + tanh(u)) / 2 = x / (1 + exp(-2 u)), u = sqrt(2 / pi) (x + 0.044715 x^3).
-    x: f32[n] in rows of whole vectors: up to three elements behind the n-th may be written.
+    x: f32[end] in rows of whole vectors; first is a multiple of 4, up to three elements behind end are written.
     """
-    with k.range(n, step=4) as i:
+    with k.range(end, step=4, start=first) as i:
         v = k.let(x.f32x4[i])
         x.f32x4[i] = _gelu_tanh(k, v) if tanh else _gelu_erf(k, v)
 

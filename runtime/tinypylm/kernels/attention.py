@@ -11,15 +11,16 @@ _NEGATIVE_INFINITY = float("-inf")
 _VECTORS_AT_ONCE = 8  # accumulators of the value sum that are held in registers
 
 
-def attend(k: Kernel, out: Ptr, query: Ptr, keys: Ptr, values: Ptr, scores: Ptr, length: i32, *,
+def attend(k: Kernel, out: Ptr, query: Ptr, keys: Ptr, values: Ptr, scores: Ptr, length: i32, first: i32, end: i32, *,
            heads: int, kv_heads: int, head_dim: int, padded_dim: int, positions: int) -> None:
     """out[h] = sum_t softmax_t(query[h] . keys[g, t] / sqrt(head_dim)) values[g, t], g = h kv_heads / heads, t < length
 
     out: f32[heads, head_dim]. query: f32[heads, padded_dim]. keys, values: f32[kv_heads, positions, padded_dim], zero
     behind head_dim. scores: f32[positions], scratch; positions a multiple of 4. Sums over positions run from the first.
+    Only the key/value heads first <= g < end are computed.
     """
     group = heads // kv_heads
-    with k.range(kv_heads) as g:
+    with k.range(end, start=first) as g:
         head_keys = k.pointer(keys.value + g * (4 * positions * padded_dim))
         head_values = k.pointer(values.value + g * (4 * positions * padded_dim))
         with k.range(group) as member:
