@@ -1,0 +1,28 @@
+"""The limit that a machine sets, as the benchmark states it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.engine.models import HOST, config
+from tinypylm.calibration import kernel_rate, macs_per_token
+from tinypylm.config import DType
+from tinypylm.format import parse
+
+
+def test_the_work_of_a_token_is_that_of_its_matrices(repo_root: Path) -> None:
+    storyteller = parse((repo_root / "models" / "storyteller-2m-q8_0.slm").read_bytes()).config
+    per_layer = 2 * 192 * 192 + 2 * 64 * 192 + 3 * 512 * 192
+    assert macs_per_token(storyteller) == 4 * per_layer + 2048 * 192
+
+
+def test_an_untied_embedding_table_is_looked_up_not_multiplied() -> None:
+    tied, untied = (macs_per_token(config(tied_embeddings=tied)) for tied in (True, False))
+    assert tied == untied
+
+
+@pytest.mark.parametrize("dtype", list(DType))
+def test_a_rate_is_a_possible_one(dtype: DType) -> None:
+    assert 1e7 < kernel_rate(HOST, dtype, seconds=0.05) < 1e12
