@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
+import tracemalloc
+from contextlib import suppress
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tinypylm.canonical import MAX_INTEGER, JsonValue, dumps, loads
+from tests.fuzz.targets import TARGETS
+from tinypylm.canonical import MAX_INTEGER, JsonValue, check, dumps, loads
 from tinypylm.errors import CanonicalError, ErrorCode
 
 KEYS = st.text("abcxyz_019", min_size=1)
@@ -30,26 +35,41 @@ def test_a_value_has_exactly_this_text() -> None:
 
 
 @pytest.mark.parametrize(("text", "reason"), [
-    (b'{"a":1,"a":1}', "the key 'a' twice"),
-    (b'{"b":1,"a":1}', "not the canonical text"),
-    (b'{"a": 1}', "not the canonical text"),
-    (b'"\\u0041"', "not the canonical text"),
-    (b"-0", "not the canonical text"),
-    (b'{"A":1}', "the key 'A'"),
-    (b'{"":1}', "the key ''"),
-    (b"1.0", "the number 1.0"),
-    (b"1e3", "the number 1e3"),
-    (b"NaN", "the number NaN"),
-    (b"null", "null;"),
+    (b'{"a":1,"a":1}', "the key 'a' twice in one object, at byte 7"),
+    (b'{"b":1,"a":1}', "the key 'a' out of order behind 'b', at byte 7"),
+    (b'{"a": 1}', "white space between values, at byte 5"),
+    (b'{"a" :1}', "no key of a-z 0-9 _ with a colon behind it, at byte 1"),
+    (b'{"a":1}\n', "something behind the value, at byte 7"),
+    (b'"\\u0041"', "a string with an escape it does not need"),
+    (b'"\\u001F"', "a string with an escape it does not need"),
+    (b'"\\u000a"', "a string with an escape it does not need"),
+    (b'"\\/"', "a string with an escape it does not need"),
+    (b'"\n"', "a string with an escape it does not need, a control character"),
+    (b'"\\"', "a string with an escape it does not need, a control character, or no end"),
+    (b"-0", "a number that is not an integer in its shortest form, at byte 0: '-0'"),
+    (b"[01]", "a number that is not an integer in its shortest form, at byte 1"),
+    (b'{"A":1}', "no key of a-z 0-9 _ with a colon behind it, at byte 1"),
+    (b'{"":1}', "no key of a-z 0-9 _ with a colon behind it, at byte 1"),
+    (b'{1:1}', "a number"),
+    (b"1.0", "a number that is not an integer in its shortest form"),
+    (b"1e3", "a number that is not an integer in its shortest form"),
+    (b"NaN", "a number that is not an integer"),
+    (b"null", "null, which has no place in the profile"),
+    (b"tru", "not JSON, at byte 0: 'tru'"),
     (b"9007199254740992", "an integer beyond 2^53 - 1"),
+    (b"-9007199254740992", "an integer beyond 2^53 - 1"),
     (b"9" * 5000, "an integer beyond 2^53 - 1"),
-    (b"\xef\xbb\xbf1", "not JSON at character 0"),
+    (b"\xef\xbb\xbf1", "not JSON, at byte 0"),
     (b'"\xff"', "not UTF-8 at byte 1"),
-    (b'"\\ud800"', "the lone surrogate U+D800"),
-    (b"", "not JSON at character 0"),
-    (b"1 2", "not JSON at character 2"),
-    (b"[" * 17 + b"]" * 17, "more than 16 levels deep"),
-    (b"[" * 60_000, "more than 16 levels deep"),
+    (b'"\\ud800"', "a string with an escape it does not need"),
+    (b"", "the text ends too early, at byte 0"),
+    (b"1 2", "something behind the value, at byte 1"),
+    (b"[1 2]", "white space between values, at byte 2"),
+    (b'[1"a"]', "no comma and no end of the object or array, at byte 2"),
+    (b"[1,]", "not JSON, at byte 3: ']'"),
+    (b'{"a":1,}', "no key of a-z 0-9 _ with a colon behind it, at byte 7"),
+    (b"[" * 17 + b"]" * 17, "more than 16 levels deep, at byte 16"),
+    (b"[" * 60_000, "more than 16 levels deep, at byte 16"),
 ])
 def test_any_other_text_is_refused_with_its_reason(text: bytes, reason: str) -> None:
     with pytest.raises(CanonicalError, match=re.escape(reason)) as refused:
@@ -81,10 +101,39 @@ def test_a_writer_that_nests_too_deep_is_stopped() -> None:
         dumps(value)
 
 
-@given(st.binary(max_size=40))
-def test_no_bytes_crash_the_loader(text: bytes) -> None:
-    try:
-        value = loads(text)
-    except CanonicalError:
-        return
-    assert dumps(value) == text
+@given(st.binary(max_size=40) | VALUES.map(json.dumps).map(str.encode) | VALUES.map(dumps))
+@example(b'"\\ud83d\\ude00"')
+@example(b'["\x7f"]')
+def test_a_text_is_read_exactly_where_an_independent_writer_writes_it_again(text: bytes) -> None:
+    """The standard library reads leniently, rfc8785 writes."""
+    TARGETS["canonical"](text)
+
+
+LARGE_BYTES = 65_536
+LARGE = {
+    "a string": b'"' + b"a" * 65_530 + b'"',
+    "escapes": b'"' + b'\\"' * 32_700 + b'"',
+    "escapes without an end": b'"' + b'\\"' * 32_767,
+    "backslashes": b'"' + b"\\" * 65_535,
+    "quotes": b'"' * 65_536,
+    "digits": b"9" * 65_536,
+    "open brackets": b"[" * 65_536,
+    "lists": b"[" + b",".join([b"[]"] * 21_840) + b"]",
+    "characters of four bytes": b'"' + "\U0001f600".encode() * 16_383 + b'"',
+}
+
+
+@pytest.mark.parametrize("text", LARGE.values(), ids=LARGE.keys())
+def test_checking_takes_linear_time_and_no_memory_beyond_the_decoded_text(text: bytes) -> None:
+    started = time.perf_counter()
+    tracemalloc.start()
+    with suppress(CanonicalError):
+        check(text)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert time.perf_counter() - started < 1
+    assert peak_bytes < 6 * LARGE_BYTES  # a decoder takes four bytes a character, and one more copy
+
+
+def test_objects_and_arrays_are_counted_outside_strings() -> None:
+    assert check(b'{"a":[{},"[{"],"b":1}') == 3

@@ -1,7 +1,7 @@
 // @ts-check
-// The page of the benchmark: a model in, a table out. `window.tinypylmBench` holds the last report for programs.
+// The page of the benchmark: a model in, a table out. `window.engine` is the loaded model, for `tinypylm bench`.
 
-import { measure } from "./benchmark.js";
+import { Benchmark, measure } from "./benchmark.js";
 import { Client } from "./client.js";
 import { PageError } from "./page-error.js";
 import { parseRegistry } from "./registry.js";
@@ -10,24 +10,25 @@ import { element } from "./views/element.js";
 const select = element("bench-model", HTMLSelectElement);
 const file = element("bench-file", HTMLInputElement);
 const runs = element("bench-runs", HTMLInputElement);
+const start = element("bench-start", HTMLButtonElement);
 const status = element("bench-status");
 const table = element("bench-report", HTMLTableElement);
 
 /** @type {[label: string, value: (report: import("./benchmark.js").Report) => string][]} */
 const ROWS = [
-  ["Best kernel", (r) => `${(r.kernel_macs_per_second / 1e9).toFixed(1)} GMAC/s`],
-  ["Work of one token", (r) => `${(r.macs_per_token / 1e6).toFixed(2)} million multiply-accumulates`],
+  ["Best kernel", (r) => `${(r.limit.macs_per_second / 1e9).toFixed(1)} GMAC/s`],
+  ["Work of one token", (r) => `${(r.limit.macs_per_token / 1e6).toFixed(2)} million multiply-accumulates`],
   ["Limit", (r) => `${r.limit_tokens_per_second.toFixed(0)} tokens/s`],
   ["Decoding, in Python", (r) => `${range(r.decode_tokens_per_second)} tokens/s`],
   ["Share of the limit", (r) => `${(100 * r.share_of_limit).toFixed(0)} %`],
   ["Decoding, delivered to the page", (r) => `${range(r.delivered_tokens_per_second)} tokens/s`],
-  ["Prompt", (r) => `${range(r.prompt_tokens_per_second)} tokens/s (${r.prompt_tokens} tokens)`],
+  ["Prompt", (r) => `${range(r.prompt_tokens_per_second)} tokens/s (${r.figures["prompt_tokens"]} tokens)`],
   ["Time to first token", (r) => `${range(r.time_to_first_token_ms, 1)} ms`],
-  ["Start of Python", (r) => `${r.boot_ms.toFixed(0)} ms`],
   ["Model load", (r) => `${r.figures["model_load_ms"].toFixed(0)} ms`],
   ["of which emission and compilation", (r) => `${(r.figures["emit_ms"] + r.figures["compile_ms"]).toFixed(0)} ms`],
   ["Linear memory, planned", (r) => `${r.figures["planned_memory_bytes"].toLocaleString("en")} bytes`],
   ["Linear memory, measured", (r) => `${r.figures["linear_memory_bytes"].toLocaleString("en")} bytes`],
+  ["Threads", (r) => r.figures["threads"]],
   ["Engine", (r) => r.figures["engine"]],
 ];
 
@@ -40,18 +41,18 @@ function range({ median, low, high }, digits = 0) {
 }
 
 /**
- * @param {"booting" | "idle" | "running" | "done" | "failed"} state
+ * @param {"booting" | "idle" | "running" | "loaded" | "done" | "failed"} state
  * @param {string} text
  */
 function say(state, text) {
   status.dataset["state"] = state;
   status.textContent = text;
   select.disabled = file.disabled = runs.disabled = state === "booting" || state === "running";
+  start.disabled = state !== "loaded" && state !== "done";
 }
 
 /** @param {import("./benchmark.js").Report} report */
 function show(report) {
-  Object.assign(window, { tinypylmBench: report });
   table.tBodies[0]?.replaceChildren(...ROWS.map(([label, value]) => {
     const row = document.createElement("tr");
     row.append(document.createElement("th"), document.createElement("td"));
@@ -65,28 +66,42 @@ const client = new Client(new URL("worker.js", import.meta.url), {
   onDeath: (error) => say("failed", error.message),
 });
 
+/** @type {Benchmark} */
+let engine;
+
 /** @param {Promise<ArrayBuffer>} model */
-async function run(model) {
+async function load(model) {
+  say("running", "Loading the model");
+  engine = await Benchmark.load(client, await model);
+  Object.assign(window, { engine });
+  say("loaded", "Loaded. Press Measure.");
+}
+
+async function run() {
+  show(await measure(engine, Math.max(1, runs.valueAsNumber || 1), (text) => say("running", text)));
+  say("done", "Done.");
+}
+
+/** @param {Promise<void>} work */
+async function attempt(work) {
   try {
-    const { boot_ms } = await booted;
-    show(await measure(client, boot_ms, await model, Math.max(1, runs.valueAsNumber || 1), (text) => say("running", text)));
-    say("done", "Done.");
+    await work;
   } catch (error) {
     if (!(error instanceof PageError)) throw error;
     say("failed", `${error.message} [${error.code}]`);
   }
 }
 
-async function start() {
+async function boot() {
   const response = await fetch(new URL("models/selector.registry", import.meta.url));
   for (const { label, file: name } of parseRegistry(await response.text())) {
     select.add(new Option(label, new URL(`models/${name}`, import.meta.url).href));
   }
-  const facts = await client.boot(new URL("vendor/", import.meta.url));
+  await client.boot(new URL("vendor/", import.meta.url));
   say("idle", "Choose a model to start.");
-  return facts;
 }
 
-select.addEventListener("change", () => run(fetch(select.value).then((response) => response.arrayBuffer())));
-file.addEventListener("change", () => file.files?.[0] !== undefined && run(file.files[0].arrayBuffer()));
-const booted = start();
+select.addEventListener("change", () => attempt(load(fetch(select.value).then((response) => response.arrayBuffer()))));
+file.addEventListener("change", () => file.files?.[0] !== undefined && attempt(load(file.files[0].arrayBuffer())));
+start.addEventListener("click", () => attempt(run()));
+attempt(boot());

@@ -1,114 +1,133 @@
 // @ts-check
-// One measurement of one model in this browser: the limit that its best kernel sets, and what prompts and tokens take.
+// One model under measurement in this browser: the limit that the best kernel sets, and what prompts and tokens take.
 
 /**
+ * @typedef {{tokens: number, first_ms: number, arrivals_ms: number[]}} Delivery when each token reached the page
+ * @typedef {{decode_tokens_per_second: number, prompt_tokens_per_second: number}} OwnClock
+ * @typedef {{macs_per_second: number, macs_per_token: number}} Limit
  * @typedef {{median: number, low: number, high: number}} Spread
- * @typedef {{limit_tokens_per_second: number, kernel_macs_per_second: number, macs_per_token: number,
- *   decode_tokens_per_second: Spread, delivered_tokens_per_second: Spread, prompt_tokens_per_second: Spread,
- *   time_to_first_token_ms: Spread, share_of_limit: number, prompt_tokens: number, generated_tokens: number,
- *   boot_ms: number, figures: Record<string, any>}} Report
- * @typedef {{decode: number, delivered: number, prompt: number, first: number, figures: Record<string, any>}} Run
+ * @typedef {{limit: Limit, limit_tokens_per_second: number, decode_tokens_per_second: Spread,
+ *   delivered_tokens_per_second: Spread, prompt_tokens_per_second: Spread, time_to_first_token_ms: Spread,
+ *   share_of_limit: number, figures: Record<string, any>}} Report
  */
 
 const PROMPT_TOKENS = 128;
 const DECODED_TOKENS = 128;
+const PROBE_CHARACTERS = 120;
 const CALIBRATION_SECONDS = 1;
 const TEXT = (
   "Once upon a time there was a small engine in a green valley. Every morning it pulled two red wagons up the hill, " +
   "and every evening it rolled back down with milk and apples for the town. One day the rain washed away the bridge. "
 ).repeat(8);
 
+/** A loaded model. `run`, `ownClock` and `calibrate` are also what `tinypylm bench` calls, here and on a peer's page. */
+export class Benchmark {
+  #client;
+
+  /**
+   * @param {import("./client.js").Client} client
+   * @param {Record<string, any>} figures of the loaded model, and later of the last run
+   */
+  constructor(client, figures) {
+    this.#client = client;
+    this.figures = figures;
+  }
+
+  /**
+   * @param {import("./client.js").Client} client with Python started
+   * @param {ArrayBuffer} model a .slm file; transferred
+   */
+  static async load(client, model) {
+    return new Benchmark(client, await client.request("load", {}, model));
+  }
+
+  /**
+   * @param {string} prompt
+   * @param {number} max_tokens
+   * @returns {Promise<Delivery>}
+   */
+  async run(prompt, max_tokens) {
+    const started = performance.now();
+    /** @type {number[]} */
+    const arrivals_ms = [];
+    const token = () => void arrivals_ms.push(performance.now() - started);
+    ({ figures: this.figures } = await this.#client.generate(prompt, { temperature: 0, max_tokens }, { token }));
+    return { tokens: arrivals_ms.length, first_ms: arrivals_ms[0] ?? NaN, arrivals_ms };
+  }
+
+  /**
+   * What the engine itself says of the last run: network, sampling and text.
+   * @returns {Promise<OwnClock>}
+   */
+  async ownClock() {
+    const { decode_tokens_per_second, prompt_tokens_per_second } = this.figures;
+    return { decode_tokens_per_second, prompt_tokens_per_second };
+  }
+
+  /** @returns {Promise<Limit>} */
+  calibrate() {
+    return this.#client.request("calibrate", { seconds: CALIBRATION_SECONDS });
+  }
+}
+
 /**
- * @param {import("./client.js").Client} client with Python started
- * @param {number} boot_ms
- * @param {ArrayBuffer} model a .slm file; transferred
+ * @param {Benchmark} benchmark
  * @param {number} runs
  * @param {(text: string) => void} say
  * @returns {Promise<Report>}
  */
-export async function measure(client, boot_ms, model, runs, say) {
-  say("Loading the model");
-  await client.request("load", {}, model);
-  const prompt = await promptOf(client);
+export async function measure(benchmark, runs, say) {
   say("Warming up");
-  await oneRun(client, prompt);
-  /** @type {Run[]} */
+  const prompt = await promptOf(benchmark);
+  await benchmark.run(prompt, DECODED_TOKENS);
+  const limits = [];
   const done = [];
-  let best = { macs_per_second: 0, macs_per_token: 0 };
   for (let n = 1; n <= runs; n++) {
     say(`Run ${n} of ${runs}`);
-    const limit = await client.request("calibrate", { seconds: CALIBRATION_SECONDS });
-    if (limit.macs_per_second > best.macs_per_second) best = limit;
-    done.push(await oneRun(client, prompt));
+    limits.push(await benchmark.calibrate());
+    done.push({ ...await benchmark.run(prompt, DECODED_TOKENS), ...await benchmark.ownClock() });
   }
-  return report(done, best, boot_ms);
+  return report(limits, done, benchmark.figures);
 }
 
 /**
  * A beginning of the text that has about PROMPT_TOKENS tokens in this model.
- * @param {import("./client.js").Client} client
+ * @param {Benchmark} benchmark
  */
-async function promptOf(client) {
-  const probe = TEXT.slice(0, 120);
-  const { figures } = await client.generate(probe, { temperature: 0, max_tokens: 1 }, {});
-  return TEXT.slice(0, Math.floor((120 * PROMPT_TOKENS) / figure(figures, "prompt_tokens")) - 1);
+async function promptOf(benchmark) {
+  await benchmark.run(TEXT.slice(0, PROBE_CHARACTERS), 1);
+  const tokens = Number(benchmark.figures["prompt_tokens"]);
+  return TEXT.slice(0, Math.floor((PROBE_CHARACTERS * (PROMPT_TOKENS - 1)) / (tokens - 1)));
 }
 
 /**
- * @param {import("./client.js").Client} client
- * @param {string} prompt
- * @returns {Promise<Run>}
- */
-async function oneRun(client, prompt) {
-  /** @type {number[]} */
-  const arrivals = [];
-  const token = () => void arrivals.push(performance.now());
-  const { figures } = await client.generate(prompt, { temperature: 0, max_tokens: DECODED_TOKENS }, { token });
-  const took = (arrivals.at(-1) ?? 0) - (arrivals[0] ?? 0);
-  return {
-    decode: figure(figures, "decode_tokens_per_second"),
-    delivered: took > 0 ? (1000 * (arrivals.length - 1)) / took : 0,
-    prompt: figure(figures, "prompt_tokens_per_second"),
-    first: figure(figures, "time_to_first_token_ms"),
-    figures,
-  };
-}
-
-/**
- * A figure that a finished run must have.
- * @param {Record<string, unknown>} figures
- * @param {string} name
- */
-function figure(figures, name) {
-  const value = figures[name];
-  if (typeof value !== "number") throw new TypeError(`the run reports ${value} as its ${name}`);
-  return value;
-}
-
-/**
- * @param {Run[]} runs
- * @param {{macs_per_second: number, macs_per_token: number}} best
- * @param {number} boot_ms
+ * @param {Limit[]} limits
+ * @param {(Delivery & OwnClock)[]} runs
+ * @param {Record<string, any>} figures
  * @returns {Report}
  */
-function report(runs, best, boot_ms) {
-  const limit = best.macs_per_second / best.macs_per_token;
-  const decode = spread(runs.map((run) => run.decode));
-  const figures = runs.at(-1)?.figures ?? {};
+function report(limits, runs, figures) {
+  const limit = limits.reduce((best, one) => (one.macs_per_second > best.macs_per_second ? one : best));
+  const limit_tokens_per_second = limit.macs_per_second / limit.macs_per_token;
+  const decode = spread(runs.map((run) => run.decode_tokens_per_second));
   return {
-    limit_tokens_per_second: limit,
-    kernel_macs_per_second: best.macs_per_second,
-    macs_per_token: best.macs_per_token,
+    limit,
+    limit_tokens_per_second,
     decode_tokens_per_second: decode,
-    delivered_tokens_per_second: spread(runs.map((run) => run.delivered)),
-    prompt_tokens_per_second: spread(runs.map((run) => run.prompt)),
-    time_to_first_token_ms: spread(runs.map((run) => run.first)),
-    share_of_limit: decode.median / limit,
-    prompt_tokens: figures["prompt_tokens"],
-    generated_tokens: figures["generated_tokens"],
-    boot_ms,
+    delivered_tokens_per_second: spread(runs.map(delivered)),
+    prompt_tokens_per_second: spread(runs.map((run) => run.prompt_tokens_per_second)),
+    time_to_first_token_ms: spread(runs.map((run) => run.first_ms)),
+    share_of_limit: decode.median / limit_tokens_per_second,
     figures,
   };
+}
+
+/**
+ * Tokens per second between the first one's arrival and the last one's.
+ * @param {Delivery} run
+ */
+function delivered({ tokens, first_ms, arrivals_ms }) {
+  return (1000 * (tokens - 1)) / ((arrivals_ms.at(-1) ?? NaN) - first_ms);
 }
 
 /**

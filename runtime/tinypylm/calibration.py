@@ -28,7 +28,7 @@ def kernel_rate(host: Host, dtype: DType, seconds: float = 0.5) -> float:
     Each variant runs over the same 8192 x 512 matrix (2 to 16 MiB) for its share of `seconds`, in turns; the best
     call counts, so that a busy machine shows what it could do.
     """
-    instance = _instance(host, dtype)
+    instance = _instance(host.alone(), dtype)
     calls = [instance.export(f"rows_{rows}") for rows in _ROWS_AT_ONCE]
     best, ends = float("inf"), perf_counter() + seconds
     while perf_counter() < ends:

@@ -7,16 +7,18 @@ prompt is plain text: no text that a person types can become a control token.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
+from itertools import pairwise
 
 from tinypylm.errors import ErrorCode, SessionError
 from tinypylm.format import Model, PreTokenizer, TokenKind, Vocabulary
+from tinypylm.merge_ranks import MergeRanks
 from tinypylm.pre_tokenizer import pieces
 
 _CACHED_PIECES = 8192
 _CACHED_PIECE_BYTES = 64
-_NO_RANK = 1 << 62
+_SPECIAL = int(TokenKind.SPECIAL)
 
 
 class Tokenizer:
@@ -26,13 +28,9 @@ class Tokenizer:
         self.vocabulary = vocabulary
         self.bos_id = bos_id
         self._pre_tokenizer = vocabulary.pre_tokenizer
-        self._texts = [
-            b"" if kind == TokenKind.SPECIAL else text
-            for text, kind in zip(vocabulary.tokens, vocabulary.kinds, strict=True)]
-        self._ids = {text: token for token, text in enumerate(self._texts) if text}
-        self._byte_ids = [self._ids[bytes([value])] for value in range(256)]
-        self._rules = {
-            (left, right): (rank, result) for rank, (left, right, result) in enumerate(vocabulary.merge_rules())}
+        self._tokens, self._kinds = vocabulary.tokens, vocabulary.kinds
+        self._ranks = MergeRanks(vocabulary.merges, len(vocabulary.tokens))
+        self._byte_ids, self._character_ids = _byte_ids(vocabulary), _character_ids(vocabulary)
         self._cache: dict[bytes, list[int]] = {}
 
     @classmethod
@@ -52,11 +50,12 @@ class Tokenizer:
 
     def token_bytes(self, token: int) -> bytes:
         """What a token stands for; nothing for a special token. Raises SessionError past the vocabulary."""
-        if not 0 <= token < len(self._texts):
+        count = len(self._kinds)
+        if not 0 <= token < count:
             raise SessionError(
-                ErrorCode.TOKEN_OUT_OF_RANGE, f"token {token} is not in the vocabulary; expected 0 to "
-                f"{len(self._texts) - 1}.", {"found": token, "expected": len(self._texts) - 1})
-        return self._texts[token]
+                ErrorCode.TOKEN_OUT_OF_RANGE, f"token {token} is not in the vocabulary; expected 0 to {count - 1}.",
+                {"found": token, "expected": count - 1})
+        return b"" if self._kinds[token] == _SPECIAL else self._tokens[token]
 
     def decode(self, ids: Iterable[int]) -> bytes:
         """The bytes of a whole text; the space that a SentencePiece-style tokenizer puts in front is taken off."""
@@ -82,7 +81,7 @@ class Tokenizer:
         symbols: list[int] = []
         for character in piece.decode("utf-8", "surrogateescape"):
             text = character.encode("utf-8", "surrogateescape")
-            token = self._ids.get(text)
+            token = self._character_ids.get(text)
             symbols += [self._byte_ids[value] for value in text] if token is None else [token]
         return symbols
 
@@ -91,31 +90,27 @@ class Tokenizer:
 
         A linked list and a heap of (rank, position), so that a piece of n symbols takes O(n log n).
         """
+        rank = self._ranks.rank
         after = [*range(1, len(symbols)), -1] if symbols else []
         before = list(range(-1, len(symbols) - 1))
-        ranked = [self._ranked(symbols, at, at + 1) for at in range(len(symbols) - 1)]
-        heap = [entry for entry in ranked if entry[0] != _NO_RANK]
+        heap = [(found, at) for at, pair in enumerate(pairwise(symbols)) if (found := rank(*pair)) is not None]
         heapify(heap)
         while heap:
-            rank, at = heappop(heap)
+            lowest, at = heappop(heap)
             follower = after[at]
             # An entry is stale when one of its symbols has been merged since.
-            if symbols[at] < 0 or follower < 0 or self._ranked(symbols, at, follower)[0] != rank:
+            if symbols[at] < 0 or follower < 0 or rank(symbols[at], symbols[follower]) != lowest:
                 continue
-            symbols[at] = self._rules[symbols[at], symbols[follower]][1]
+            symbols[at] = self._ranks.result(lowest)
             symbols[follower] = -1
             after[at] = after[follower]
             if after[at] >= 0:
                 before[after[at]] = at
             for left in (before[at], at):
-                if left >= 0 and after[left] >= 0:
-                    entry = self._ranked(symbols, left, after[left])
-                    if entry[0] != _NO_RANK:
-                        heappush(heap, entry)
+                right = after[left]
+                if left >= 0 and right >= 0 and (found := rank(symbols[left], symbols[right])) is not None:
+                    heappush(heap, (found, left))
         return [symbol for symbol in symbols if symbol >= 0]
-
-    def _ranked(self, symbols: list[int], at: int, follower: int) -> tuple[int, int]:
-        return self._rules.get((symbols[at], symbols[follower]), (_NO_RANK, 0))[0], at
 
 
 class TextStream:
@@ -132,6 +127,31 @@ class TextStream:
     def finish(self) -> str:
         """U+FFFD if the text ends inside a character, else nothing. The stream is then empty."""
         return self._decoder.decode(b"", final=True)
+
+
+def _byte_ids(vocabulary: Vocabulary) -> list[int]:
+    """The token of each byte."""
+    ids = {text: token for token, text in _plain_texts(vocabulary) if len(text) == 1}
+    return [ids[bytes([value])] for value in range(256)]
+
+
+def _character_ids(vocabulary: Vocabulary) -> dict[bytes, int]:
+    """Tokens that are one character of several bytes. Nothing but SPACE_PREFIX starts from them."""
+    if vocabulary.pre_tokenizer is not PreTokenizer.SPACE_PREFIX:
+        return {}
+    return {text: token for token, text in _plain_texts(vocabulary) if 2 <= len(text) <= 4 and _is_character(text)}
+
+
+def _is_character(text: bytes) -> bool:
+    character = text.decode(errors="ignore")
+    return len(character) == 1 and character.encode() == text
+
+
+def _plain_texts(vocabulary: Vocabulary) -> Iterator[tuple[int, bytes]]:
+    """(id, text) of the tokens that are not special."""
+    for token, (text, kind) in enumerate(zip(vocabulary.tokens, vocabulary.kinds, strict=True)):
+        if kind != _SPECIAL:
+            yield token, text
 
 
 def _well_formed(text: str | bytes) -> str:

@@ -10,6 +10,7 @@ from tests.engine.models import HOST, config
 from tinypylm.calibration import kernel_rate, macs_per_token
 from tinypylm.config import DType
 from tinypylm.format import parse
+from tinypylm.hosts.native import NativeHost
 
 
 def test_the_work_of_a_token_is_that_of_its_matrices(repo_root: Path) -> None:
@@ -26,3 +27,7 @@ def test_an_untied_embedding_table_is_looked_up_not_multiplied() -> None:
 @pytest.mark.parametrize("dtype", list(DType))
 def test_a_rate_is_a_possible_one(dtype: DType) -> None:
     assert 1e7 < kernel_rate(HOST, dtype, seconds=0.05) < 1e12
+
+
+def test_the_rate_is_one_thread_s_where_the_host_has_more() -> None:
+    assert 1e7 < kernel_rate(NativeHost(threads=2), DType.Q8_0, seconds=0.05) < 1e12

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from tests.format.micro_model import (
     BYTES,
-    CONFIG,
     ENTRY,
     NEOX,
     SPECIALS,
     TABLE,
     THREE_MERGES,
     THREE_TOKENS,
+    WIDE,
     edited,
     f32,
     micro,
@@ -45,7 +45,7 @@ def broken_files() -> list[Broken]:
 
 
 def _headers() -> Iterator[Broken]:
-    file, neox = micro(), micro(NEOX)
+    file, neox = micro(), micro(replace(NEOX, tied_embeddings=True))
     yield "no bytes at all", Code.TRUNCATED_HEADER, b""
     yield "one byte less than a header", Code.TRUNCATED_HEADER, file[:107]
     yield "another magic", Code.BAD_MAGIC, edited(file, (0, b"SLM2"))
@@ -80,8 +80,8 @@ def _dimensions() -> Iterator[Broken]:
     for name, offset in DIMENSION_OFFSETS.items():
         yield f"{name} 0", Code.DIMENSION_ZERO, edited(file, (offset, u32(0)))
         yield f"{name} 2^32 - 1", Code.DIMENSION_OVER_CAP, edited(file, (offset, u32(0xFFFF_FFFF)))
-    wide = micro(replace(CONFIG, hidden_size=512, head_dim=512, rotary_dim=512, quantization=DType.Q4_0))
-    yield "a context of 131,072 wide tokens", Code.MEMORY_OVER_BUDGET, edited(wide, (48, u32(131_072)))
+    wide = micro(replace(WIDE, ffn_size=1, n_layers=8, quantization=DType.Q4_0))
+    yield "a context of 131,072 tokens in 8 layers", Code.MEMORY_OVER_BUDGET, edited(wide, (48, u32(131_072)))
 
 
 def _sections() -> Iterator[Broken]:
@@ -131,7 +131,7 @@ def _entries() -> Iterator[Broken]:
     yield "rows and columns swapped", Code.SHAPE_MISMATCH, edited(file, (TABLE + 8, u32(2) + u32(259)))
     yield "a vector with two columns", Code.SHAPE_MISMATCH, edited(file, (TABLE + ENTRY + 12, u32(2)))
     yield "q8_0 rows of 2 elements", Code.DTYPE_NOT_ALLOWED, edited(file, (TABLE + 2, b"\1"))
-    norm = edited(quantised(DType.Q8_0), (TABLE + ENTRY + 2, b"\1"))
+    norm = edited(quantised(DType.Q4_0), (TABLE + ENTRY + 2, b"\2"))
     yield "a quantised norm", Code.DTYPE_NOT_ALLOWED, norm
     yield "2^64 - 1 elements", Code.ELEMENT_COUNT_MISMATCH, edited(file, (TABLE + 16, u64(2**64 - 1)))
     yield "a payload of 2^64 - 1 bytes", Code.PAYLOAD_SIZE_MISMATCH, edited(file, (TABLE + 32, u64(2**64 - 1)))
@@ -151,13 +151,12 @@ def _payloads() -> Iterator[Broken]:
     for value in (float("nan"), float("inf"), float("-inf")):
         yield f"the weight {value}", Code.NON_FINITE_VALUE, with_payload(file, 0, 8, f32(value))
         yield f"the last weight {value}", Code.NON_FINITE_VALUE, with_payload(file, 0, -4, f32(value))
-    for dtype in (DType.Q8_0, DType.Q4_0):
-        quant = quantised(dtype)
-        for bits in (0x7C00, 0x7E01, 0xFC00):
-            yield (f"the {dtype.label} scale 0x{bits:04x}", Code.NON_FINITE_SCALE,
-                   with_payload(quant, 0, -2, u16(bits)))
-        for bits in (0x8000, 0xBC00):
-            yield (f"the {dtype.label} scale 0x{bits:04x}", Code.NEGATIVE_SCALE, with_payload(quant, 0, -2, u16(bits)))
+    for dtype, bits, code in (
+        (DType.Q8_0, 0x7C00, Code.NON_FINITE_SCALE), (DType.Q4_0, 0x7E01, Code.NON_FINITE_SCALE),
+        (DType.Q4_0, 0xFC00, Code.NON_FINITE_SCALE), (DType.Q8_0, 0x8000, Code.NEGATIVE_SCALE),
+        (DType.Q4_0, 0xBC00, Code.NEGATIVE_SCALE),
+    ):
+        yield f"the {dtype.label} scale 0x{bits:04x}", code, with_payload(quantised(dtype), 0, -2, u16(bits))
 
 
 def _vocabularies() -> Iterator[Broken]:
@@ -174,6 +173,7 @@ def _vocabularies() -> Iterator[Broken]:
     yield "2^32 - 1 merges", Code.TOO_MANY_MERGES, micro_bpe(whole[:12] + u32(0xFFFF_FFFF) + whole[16:])
     yield "a token of kind 3", Code.UNKNOWN_TOKEN_KIND, micro_bpe(section([*tokens[:-1], (3, b"the")]))
     yield "a token without bytes", Code.EMPTY_TOKEN, micro_bpe(section([*tokens[:-1], (0, b"")], []))
+    yield "a token of 4097 bytes", Code.TOKEN_TOO_LONG, micro_bpe(section([*tokens[:-1], (0, b"t" * 4097)], []))
     yield "a byte token of two bytes", Code.BYTE_TOKEN_LENGTH, micro_bpe(section([*tokens[:-1], (1, b"ab")], []))
     yield "a token twice", Code.DUPLICATE_TOKEN, micro_bpe(section([*tokens[:-1], (0, b"he")], []))
     yield "no token for byte 0", Code.MISSING_BYTE_TOKEN, micro_bpe(section([(0, b"zero"), *tokens[1:]]))

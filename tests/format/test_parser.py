@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import struct
-import time
-import tracemalloc
 import zlib
 from dataclasses import replace
 
@@ -14,21 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.format.costs import peak_memory, processor_seconds, verdict, written_again
 from tests.format.micro_model import (
     CONFIG,
     NEOX,
     WIDE,
     edited,
     micro,
-    micro_bpe,
     quantised,
-    section,
     u16,
     with_payload,
 )
 from tinypylm.config import DType, Family, ModelConfig, Role, expected_tensors
 from tinypylm.errors import FormatError
-from tinypylm.format import Model, parse, parse_header
+from tinypylm.format import FormatCode, parse, parse_header
 from tinypylm_tools.fixtures import payloads, three_merges
 from tinypylm_tools.slm_writer import Payload, seal, stored_dtype
 
@@ -109,14 +106,7 @@ def test_the_largest_finite_weights_are_allowed() -> None:
 def test_writing_what_was_read_gives_the_same_bytes() -> None:
     for config, vocabulary in ((CONFIG, None), (replace(CONFIG, vocab_size=262), three_merges()), (NEOX, None)):
         file = seal(config, payloads(config), vocabulary, METADATA)
-        assert written_again(file) == file
-
-
-def written_again(file: bytes) -> bytes:
-    model = parse(file)
-    stored = {(tensor.role, tensor.layer): Payload(
-        tensor.dtype, file[tensor.offset : tensor.offset + tensor.payload_bytes]) for tensor in model.tensors}
-    return seal(model.config, stored, model.tokenizer if model.header.tokenizer_bytes else None, model.metadata)
+        assert written_again(parse(file), file) == file
 
 
 def test_truncation_at_every_length_is_refused() -> None:
@@ -126,16 +116,6 @@ def test_truncation_at_every_length_is_refused() -> None:
             parse(memoryview(file)[:length])
 
 
-def test_every_single_flipped_byte_is_refused() -> None:
-    file = bytearray(micro())
-    for at in range(len(file)):
-        for mask in (0x01, 0xFF):
-            file[at] ^= mask
-            with pytest.raises(FormatError):
-                parse(file)
-            file[at] ^= mask
-
-
 def test_a_flipped_byte_under_a_right_checksum_never_crashes_the_parser() -> None:
     """All bytes of header, table, tokenizer and metadata; the deeper rules decide."""
     file = seal(replace(CONFIG, vocab_size=262), payloads(replace(CONFIG, vocab_size=262)), three_merges(), METADATA)
@@ -143,25 +123,10 @@ def test_a_flipped_byte_under_a_right_checksum_never_crashes_the_parser() -> Non
         verdict(edited(file, (at, bytes([file[at] ^ 0xFF]))))
 
 
-@given(st.data())
-def test_a_valid_model_with_one_edit_is_accepted_or_refused_by_name(data: st.DataObject) -> None:
-    file = micro_bpe(section())
-    at = data.draw(st.integers(0, len(file) - 1))
-    verdict(edited(file, (at, data.draw(st.binary(min_size=1, max_size=min(16, len(file) - at))))))
-
-
 @given(st.binary(max_size=300))
 def test_bytes_of_no_origin_are_refused(data: bytes) -> None:
     for text in (data, b"SLM1\x01\x00\x6c\x00" + data):
-        assert verdict(text) is None
-
-
-def verdict(data: bytes) -> Model | None:
-    """The model, or None where it is refused; anything but a FormatError fails the test."""
-    try:
-        return parse(data)
-    except FormatError:
-        return None
+        assert isinstance(verdict(text), FormatCode)
 
 
 def test_a_file_of_30_mb_is_checked_within_a_second_and_without_a_copy() -> None:
@@ -173,14 +138,8 @@ def test_a_file_of_30_mb_is_checked_within_a_second_and_without_a_copy() -> None
         for spec in expected_tensors(config)}
     file = seal(config, stored, None, {})
     assert len(file) > 25_000_000
-    started = time.perf_counter()
-    parse(file)
-    assert time.perf_counter() - started < 1
-    tracemalloc.start()
-    parse(file)
-    peak_bytes = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak_bytes < 2_000_000
+    assert processor_seconds(lambda: parse(file)) < 1
+    assert peak_memory(lambda: parse(file)) < 2_000_000
 
 
 def test_the_families_of_the_format_are_the_families_of_the_configuration() -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.format.broken_files import broken_files
+from tests.format.broken_files import DIMENSION_OFFSETS, broken_files
+from tests.format.costs import verdict
+from tests.format.micro_model import BYTES, SPECIALS, THREE_TOKENS, edited, micro, micro_bpe, section, u32
 from tinypylm.errors import FormatError
 from tinypylm.format import FormatCode, checked_extent, parse, parse_header
 from tinypylm.format.header import DIMENSION_CAPS, RawHeader
@@ -45,6 +47,23 @@ def test_header_rules_are_found_in_the_first_108_bytes() -> None:
         with pytest.raises(FormatError) as refused:
             parse_header(data[:108])
         assert refused.value.code is code, what
+
+
+@pytest.mark.parametrize("name", DIMENSION_CAPS)
+def test_a_dimension_over_its_cap_is_refused_as_such_and_the_cap_itself_is_not(name: str) -> None:
+    for value, over in ((DIMENSION_CAPS[name], False), (DIMENSION_CAPS[name] + 1, True)):
+        found = verdict(edited(micro(), (DIMENSION_OFFSETS[name], u32(value))))
+        assert (found is FormatCode.DIMENSION_OVER_CAP) == over
+
+
+def test_a_token_of_4096_bytes_is_allowed() -> None:
+    tokens = [*BYTES, *SPECIALS, *THREE_TOKENS[:2], (0, b"t" * 4096)]
+    assert len(parse(micro_bpe(section(tokens, []))).tokenizer.tokens[261]) == 4096
+
+
+def test_metadata_of_65536_bytes_are_allowed() -> None:
+    text = b'{"name":"' + b"x" * 65_525 + b'"}'
+    assert parse(micro(metadata=text)).metadata == {"name": "x" * 65_525}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.tokenizer.hugging_face import BYTE_LEVEL, SINGLE_DIGITS, byte_level, 
 from tinypylm.format import PreTokenizer
 from tinypylm.pre_tokenizer import pieces
 from tinypylm.tokenizer import Tokenizer
-from tinypylm_tools.hugging_face_tokenizer import read_vocabulary
+from tinypylm_tools.importers.tokenizer_json import read_vocabulary
 
 TEXT = Path(__file__).parents[1].joinpath("data", "languages.txt").read_text(encoding="utf-8")
 LINES = TEXT.split("\n")
@@ -32,7 +32,8 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """(ours, theirs) with the same vocabulary."""
     oracle = MAKERS[request.param]()
     folder = tmp_path_factory.mktemp("tokenizer")
-    vocabulary = read_vocabulary(folder, save(oracle, folder))
+    vocab_size = save(oracle, folder)
+    vocabulary = read_vocabulary(folder / "tokenizer.json", vocab_size)
     assert vocabulary.pre_tokenizer is request.param
     assert len(vocabulary.merges) >= 3 * 150
     return Tokenizer(vocabulary), oracle

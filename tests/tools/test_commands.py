@@ -72,9 +72,60 @@ def test_pack_summarises_as_one_json_object(folder: Path) -> None:
     out = folder / "out.slm"
     result = run("pack", folder, out, "--json", "--context-length", "16")
     data = out.read_bytes()
-    assert json.loads(result.stdout) == {
+    summary = json.loads(result.stdout)
+    tensors = summary.pop("tensors")
+    assert summary == {
+        "source": "a Hugging Face folder with a llama model in one safetensors file",
         "file": str(out), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "quantization": "q8_0",
-        "parameters": 80_960, "context_length": 16}
+        "parameters": 80_960, "context_length": 16, "vocab_size": 300, "n_layers": 2}
+    assert [(t["role"], t["layer"], t["dtype"]) for t in tensors[:3]] == [
+        ("tok_embeddings", None, "q8_0"), ("final_norm", None, "f32"), ("attn_norm", 0, "f32")]
+    assert 0 < tensors[0]["rmse"] < tensors[0]["max_error"] < 0.02
+    assert tensors[1]["rmse"] == tensors[1]["max_error"] == 0
+
+
+def test_pack_says_what_it_found(folder: Path) -> None:
+    result = run("pack", folder, folder / "out.slm")
+    assert result.stderr.startswith(
+        "Found a Hugging Face folder with a llama model in one safetensors file.\nPacking out.slm")
+
+
+def test_pack_does_what_its_options_say_and_records_it(folder: Path) -> None:
+    (folder / "text.txt").write_text("the then")
+    result = run(
+        "pack", folder, folder / "out.slm", "--type", "q4_0", "--mixed", "w_down=q8_0", "--quantizer", "search",
+        "--calibration", folder / "text.txt", "--prune-vocab", folder / "text.txt", "--drop-layers", "0", "--json")
+    assert result.exit_code == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert (summary["vocab_size"], summary["n_layers"]) == (263, 1)
+    model = parse((folder / "out.slm").read_bytes())
+    digest = hashlib.sha256(b"the then").hexdigest()
+    assert model.metadata["packing"] == {
+        "quantizer": "search", "calibration_sha256": digest, "mixed": "w_down=q8_0", "pruned_from_tokens": 300,
+        "pruning_sha256": digest, "dropped_layers": "0"}
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("model.onnx", "is neither a folder nor a .gguf or .bin file"), ("nothing.gguf", "nothing.gguf is missing"),
+    ("nothing.bin", "nothing.bin is missing"), ("nothing", "there is no such folder"),
+])
+def test_a_source_that_is_none_is_a_typed_error(tmp_path: Path, name: str, words: str) -> None:
+    result = run("pack", tmp_path / name, tmp_path / "out.slm")
+    assert result.exit_code == 1
+    assert words in result.stderr
+
+
+def test_a_gguf_file_takes_no_other_tokenizer(tmp_path: Path) -> None:
+    result = run("pack", tmp_path / "x.gguf", tmp_path / "out.slm", "--tokenizer", tmp_path / "tokenizer.json")
+    assert result.exit_code == 1
+    assert "a GGUF file has its own" in result.stderr
+
+
+def test_an_option_that_cannot_be_read_is_a_typed_error(folder: Path) -> None:
+    for option, value in (("--mixed", "wq"), ("--drop-layers", "x"), ("--without", "x"), ("--prune-vocab", "no.txt")):
+        result = run("pack", folder, folder / "out.slm", option, value)
+        assert result.exit_code == 1, option
+        assert result.stderr.startswith("error: ")
 
 
 def test_pack_takes_metadata_from_a_file(folder: Path) -> None:
@@ -90,8 +141,8 @@ def test_a_checkpoint_that_cannot_be_packed_is_one_line_and_no_file(folder: Path
     result = run("pack", folder, folder / "out.slm")
     assert result.exit_code == 1
     assert result.stderr == (
-        'error: model_type in config.json: found "mamba", expected "llama". Only Llama checkpoints can be packed. '
-        "[UnsupportedCheckpoint]\n")
+        'error: model_type in config.json: found "mamba", expected "llama" or "gpt_neox". Only Llama and GPT-NeoX '
+        "checkpoints can be packed. [UnsupportedCheckpoint]\n")
     assert not (folder / "out.slm").exists()
 
 
@@ -193,3 +244,12 @@ def test_the_committed_registry_is_that_of_the_committed_models(repo_root: Path,
         (tmp_path / path.name).write_bytes(path.read_bytes())
     assert run("registry", tmp_path).exit_code == 0
     assert (tmp_path / "selector.registry").read_bytes() == (repo_root / "models" / "selector.registry").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["pack", "export"])
+def test_every_option_of_importing_and_exporting_is_documented(name: str, repo_root: Path) -> None:
+    text = (repo_root / "docs" / "importing.md").read_text(encoding="utf-8")
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    for option in (option for parameter in command.params for option in parameter.opts if option.startswith("--")):
+        assert option in text, option

@@ -14,7 +14,8 @@ import tinypylm
 from tinypylm.errors import SlmError
 
 COMMANDS = {
-    "pack": "Pack a Hugging Face Llama checkpoint into a .slm file.",
+    "pack": "Pack a checkpoint into a .slm file: Hugging Face, GGUF, llama2.c.",
+    "export": "Write a .slm file as a Hugging Face folder or as GGUF.",
     "inspect": "Show what a .slm file holds.",
     "verify": "Check a .slm file against every rule of the format.",
     "generate": "Continue a prompt.",

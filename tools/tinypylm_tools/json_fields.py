@@ -26,13 +26,18 @@ class Fields:
         value = self.values.get(name)
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.unusable(name, value, "an integer")
+        if abs(value) >= 1 << 63:
+            raise self.unusable(name, "a larger one", "an integer of 64 bits")
         return value
 
     def number(self, name: str) -> float:
         value = self.values.get(name)
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise self.unusable(name, value, "a number")
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise self.unusable(name, value, "a number that a float can hold") from None
 
     def flag(self, name: str) -> bool:
         """A boolean; absent and null are False."""
@@ -83,9 +88,12 @@ def read_json(path: Path, code: ErrorCode) -> Fields:
     return Fields(value, path.name, code)
 
 
-def missing(path: Path) -> ToolError:
+_FOLDER = ("A checkpoint folder has config.json, model.safetensors and tokenizer.json, as transformers' "
+           "save_pretrained writes them.")
+
+
+def missing(path: Path, expected: str = _FOLDER) -> ToolError:
     names = sorted(entry.name for entry in path.parent.iterdir())[:8] if path.parent.is_dir() else []
     holds = f"the folder holds {', '.join(names) or 'nothing'}" if path.parent.is_dir() else "there is no such folder"
     return ToolError(
-        ErrorCode.MISSING_FILE, f"{path} is missing; {holds}. A checkpoint folder has config.json, model.safetensors "
-        "and tokenizer.json, as transformers' save_pretrained writes them.", {"file": str(path.name)})
+        ErrorCode.MISSING_FILE, f"{path} is missing; {holds}. {expected}", {"file": str(path.name)})

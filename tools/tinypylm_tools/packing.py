@@ -1,84 +1,112 @@
-"""From a checkpoint folder to the bytes of a `.slm` file."""
+"""From a source to the bytes of a `.slm` file: `plan` proves that it fits, `pack` reads the weights."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
 from tinypylm import canonical
 from tinypylm.canonical import JsonObject, JsonValue
-from tinypylm.config import DType, ModelConfig, expected_tensors
-from tinypylm.errors import BudgetError, ErrorCode, FormatError, ToolError
-from tinypylm.format import Vocabulary, parse_header, tensor_name
-from tinypylm.format.header import DIMENSION_CAPS
+from tinypylm.config import ModelConfig, TensorSpec, expected_tensors
+from tinypylm.errors import ErrorCode, FormatError, ToolError
+from tinypylm.format import parse, parse_header
 from tinypylm.format.metadata import METADATA_KEYS
-from tinypylm.memory import ENGINE_MEMORY_BUDGET_BYTES, plan_memory
-from tinypylm_tools import quantise
-from tinypylm_tools.checkpoint import read_config, read_weights
-from tinypylm_tools.hugging_face_tokenizer import read_vocabulary
+from tinypylm.format.vocabulary import parse_vocabulary
+from tinypylm_tools import budget, quantise, quantise_search
+from tinypylm_tools.activation_statistics import input_squares
+from tinypylm_tools.choices import Choices, check_mixed
+from tinypylm_tools.importers.source import Source
 from tinypylm_tools.json_fields import read_json
-from tinypylm_tools.slm_writer import (
-    Payload,
-    Sections,
-    encode_header,
-    encode_vocabulary,
-    plan_sections,
-    seal,
-    stored_dtype,
-)
+from tinypylm_tools.layer_dropping import drop_layers
+from tinypylm_tools.slm_writer import Draft, encode_header, encode_vocabulary, plan_sections
+from tinypylm_tools.tensor_encoding import Encode, TensorError, encode_into
+from tinypylm_tools.vocabulary_pruning import prune_vocabulary
 
-_CHECKPOINT_FILES = ("config.json", "model.safetensors", "tokenizer.json")
+_NO_DIGEST = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything about a file but its weights; `sections` proves that it fits."""
+    """A file that will fit: everything about it but its weights, and the digests of what it is made from."""
 
-    folder: Path
+    source: Source
     config: ModelConfig
-    vocabulary: Vocabulary
+    choices: Choices
+    tokenizer: bytes
     metadata: JsonObject
-    sections: Sections
 
     @property
     def parameters(self) -> int:
         return sum(prod(spec.shape) for spec in expected_tensors(self.config))
 
 
-def plan(folder: Path, quantization: DType, context_length: int | None, metadata: JsonObject) -> Recipe:
-    """What packing `folder` will make. Raises ToolError or BudgetError before any weight is read."""
-    config = read_config(folder, quantization, context_length)
-    _check_dimensions(config)
-    vocabulary = read_vocabulary(folder, config.vocab_size)
-    metadata = metadata | {"source_sha256": _digests(folder)}
-    dtypes = {(spec.role, spec.layer): stored_dtype(spec.shape, quantization) for spec in expected_tensors(config)}
-    sizes = len(encode_vocabulary(vocabulary)), len(canonical.dumps(metadata))
-    sections = plan_sections(config, dtypes, *sizes)
-    _check_memory(config, sections.file_bytes)
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A sealed file, and what storing it cost each tensor in precision."""
+
+    data: bytearray
+    errors: tuple[TensorError, ...]
+
+
+def plan(source: Source, choices: Choices, metadata: JsonObject) -> Recipe:
+    """What packing `source` will make. Raises ToolError or BudgetError before any weight is read."""
+    recorded = choices.record(source.config)
+    source = _reduced(source, choices)
+    config = _config(source, choices)
+    budget.check_dimensions(config)
+    check_mixed(choices.mixed, config)
+    tokenizer = encode_vocabulary(source.vocabulary)
+    parse_vocabulary(memoryview(tokenizer), config.vocab_size)
+    metadata = metadata | recorded | {"source_sha256": dict.fromkeys(source.files, _NO_DIGEST)}
+    sizes = len(tokenizer), len(canonical.dumps(metadata))
+    budget.check_file(config, choices, *sizes)
+    sections = plan_sections(config, choices.dtypes(config), *sizes)
+    budget.check_memory(config, sections.file_bytes)
     _check_header(encode_header(config, sections, *sizes))
-    return Recipe(folder, config, vocabulary, metadata, sections)
+    return Recipe(source, config, choices, tokenizer, metadata)
 
 
-def pack(recipe: Recipe, progress: Callable[[int], None]) -> bytes:
-    """The sealed file; `progress` is told the number of weights of each tensor that is done."""
-    payloads = {}
-    for spec, weights in read_weights(recipe.folder, recipe.config):
-        dtype = stored_dtype(spec.shape, recipe.config.quantization)
-        payloads[spec.role, spec.layer] = Payload(
-            dtype, quantise.encode(weights, dtype, tensor_name(spec.role, spec.layer)))
+def pack(recipe: Recipe, progress: Callable[[int], None]) -> Packed:
+    """The sealed file; `progress` is told the number of weights of each tensor that is done.
+
+    Needs memory for the file and a few rows of a tensor.
+    """
+    metadata = recipe.metadata | {"source_sha256": {name: _sha256(path) for name, path in recipe.source.files.items()}}
+    read, encoder = recipe.source.open_weights(), _encoder(recipe)
+    draft = Draft(recipe.config, recipe.choices.dtypes(recipe.config), recipe.tokenizer, canonical.dumps(metadata))
+    errors = []
+    for index, spec in enumerate(expected_tensors(recipe.config)):
+        errors.append(encode_into(draft.payload(index), spec, recipe.choices.dtype(spec), read, encoder(spec)))
         progress(prod(spec.shape))
-    return seal(recipe.config, payloads, recipe.vocabulary, recipe.metadata)
+    data = draft.seal()
+    parse(data)
+    return Packed(data, tuple(errors))
+
+
+def _encoder(recipe: Recipe) -> Callable[[TensorSpec], Encode]:
+    """The encoder of each tensor: the default rule, or the search, with what a calibration text says of its columns."""
+    if not recipe.choices.search:
+        return lambda _: quantise.encode
+    text = recipe.choices.calibration_text
+    squares = {} if text is None else input_squares(recipe.source, text)
+
+    def searching(spec: TensorSpec) -> Encode:
+        importance = squares.get((spec.role, spec.layer))
+        return lambda values, dtype, name: quantise_search.encode(values, dtype, name, importance)
+
+    return searching
 
 
 def read_metadata(path: Path) -> JsonObject:
     """The metadata that a JSON file states. Raises ToolError for a key that the format does not have."""
     fields = read_json(path, ErrorCode.UNUSABLE_METADATA)
     metadata: JsonObject = {}
+    stated = {key: rule for key, rule in METADATA_KEYS.items() if key != "packing"}  # `plan` states that
     for key, value in fields.values.items():
-        accepts, expected = METADATA_KEYS.get(key, (None, f"no key but {', '.join(METADATA_KEYS)}"))
+        accepts, expected = stated.get(key, (None, f"no key but {', '.join(stated)}"))
         known: JsonValue = value  # type: ignore[assignment]  # `accepts` decides
         if accepts is None or not accepts(known):
             raise fields.unusable(key, value, expected)
@@ -86,39 +114,32 @@ def read_metadata(path: Path) -> JsonObject:
     return metadata
 
 
-def _check_dimensions(config: ModelConfig) -> None:
-    for name, cap in DIMENSION_CAPS.items():
-        value = getattr(config, name)
-        if not 1 <= value <= cap:
-            raise ToolError(
-                ErrorCode.BUDGET_EXCEEDED, f"{name} is {value:,}; the format allows 1 to {cap:,}.",
-                {"field": name, "found": value, "expected": cap})
+def _reduced(source: Source, choices: Choices) -> Source:
+    """The source without what was chosen to be left out. Its vocabulary may be over the cap until then."""
+    budget.check_dimensions(_config(source, choices), but="vocab_size" if choices.pruning_text else None)
+    if choices.dropped_layers:
+        source = drop_layers(source, choices.dropped_layers)
+    return source if choices.pruning_text is None else prune_vocabulary(source, choices.pruning_text)
 
 
-def _check_memory(config: ModelConfig, file_bytes: int) -> None:
-    needed = plan_memory(config, file_bytes).total_bytes
-    if needed > ENGINE_MEMORY_BUDGET_BYTES:
-        raise BudgetError(
-            ErrorCode.BUDGET_EXCEEDED, f"Running the packed model would take {needed:,} bytes of memory; a model may "
-            f"take {ENGINE_MEMORY_BUDGET_BYTES:,}. Pack it with a shorter --context-length than "
-            f"{config.context_length}.", {"found": needed, "expected": ENGINE_MEMORY_BUDGET_BYTES})
+def _config(source: Source, choices: Choices) -> ModelConfig:
+    wanted, trained = choices.context_length, source.config.context_length
+    if wanted is not None and not 1 <= wanted <= trained:
+        raise ToolError(
+            ErrorCode.UNSUPPORTED_CHECKPOINT, f"A context of {wanted} tokens was asked for; the model was trained "
+            f"for {trained}. Ask for 1 to {trained}.", {"found": wanted, "expected": trained})
+    return replace(source.config, quantization=choices.quantization, context_length=wanted or trained)
 
 
 def _check_header(header: bytes) -> None:
-    """What is left of the header's rules, in words about config.json."""
+    """What is left of the header's rules, in words about the checkpoint."""
     try:
         parse_header(header)
     except FormatError as error:
         found = "{where} is {found}, expected {expected}".format(**error.detail)
         raise ToolError(
-            ErrorCode.UNSUPPORTED_CHECKPOINT, f"config.json describes a model that the format does not have: {found}.",
-            error.detail) from error
-
-
-def _digests(folder: Path) -> JsonObject:
-    """SHA-256 of the checkpoint's files, under the names `config_json`, ..."""
-    found = [folder / name for name in _CHECKPOINT_FILES if (folder / name).is_file()]
-    return {path.name.replace(".", "_"): _sha256(path) for path in found}
+            ErrorCode.UNSUPPORTED_CHECKPOINT, f"The checkpoint describes a model that the format does not have: "
+            f"{found}.", error.detail) from error
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Seals a `.slm` file: `seal` lays out the bytes, `write_atomically` puts them on disk whole or not at all."""
+"""Seals a `.slm` file: `Draft` lays out the bytes, `write_atomically` puts them on disk whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tinypylm import canonical
 from tinypylm.canonical import JsonObject
 from tinypylm.config import DType, ModelConfig, Role, TensorSpec, expected_tensors
 from tinypylm.errors import ErrorCode, ToolError
-from tinypylm.format import MODEL_BYTE_BUDGET, Vocabulary, tensor_name
+from tinypylm.format import Vocabulary, tensor_name
 from tinypylm.format import header as header_format
 from tinypylm.format.header import CHECKSUM_OFFSET, HEADER, HEADER_BYTES, NO_TOKEN, TENSOR_ENTRY_BYTES, RawHeader
 from tinypylm.format.parser import file_checksum, parse
 from tinypylm.format.tensors import ENTRY, GLOBAL_LAYER, RawEntry
-from tinypylm.format.vocabulary import MAGIC, SECTION_HEADER, TOKEN_HEADER
+from tinypylm.format.vocabulary import MAGIC, SECTION_HEADER, TOKEN_CAP_BYTES, TOKEN_HEADER
 from tinypylm.memory import aligned
 from tinypylm.quant import allows_quantisation, payload_bytes
 
@@ -53,7 +53,7 @@ def stored_dtype(shape: tuple[int, ...], quantization: DType) -> DType:
 def plan_sections(
     config: ModelConfig, dtypes: Mapping[TensorKey, DType], tokenizer_bytes: int, metadata_bytes: int
 ) -> Sections:
-    """The layout of a file with these sections. Raises ToolError where it would be over the budget."""
+    """The layout of a file with these sections, whatever its size."""
     specs = expected_tensors(config)
     tokenizer = aligned(HEADER_BYTES + len(specs) * TENSOR_ENTRY_BYTES)
     metadata = aligned(tokenizer + tokenizer_bytes)
@@ -62,12 +62,44 @@ def plan_sections(
     for spec in specs:
         offsets.append(aligned(end))
         end = offsets[-1] + payload_bytes(dtypes[spec.role, spec.layer], spec.shape)
-    if end > MODEL_BYTE_BUDGET:
-        raise ToolError(
-            ErrorCode.BUDGET_EXCEEDED, f"The packed model would have {end:,} bytes; a model may have at most "
-            f"{MODEL_BYTE_BUDGET:,}. Pack it as q8_0 or q4_0, or use a smaller model.",
-            {"found": end, "expected": MODEL_BYTE_BUDGET})
     return Sections(tokenizer, metadata, offsets[0], tuple(offsets), end)
+
+
+class Draft:
+    """A file of its final size whose payloads are zeros: fill each `payload`, then `seal`. Nothing is copied."""
+
+    def __init__(self, config: ModelConfig, dtypes: Mapping[TensorKey, DType], tokenizer: bytes, metadata: bytes):
+        self._specs, self._dtypes = expected_tensors(config), dtypes
+        self._sections = plan_sections(config, dtypes, len(tokenizer), len(metadata))
+        self._file = bytearray(self._sections.file_bytes)
+        self._put(0, encode_header(config, self._sections, len(tokenizer), len(metadata)))
+        self._put(self._sections.tokenizer_offset, tokenizer)
+        self._put(self._sections.metadata_offset, metadata)
+
+    def _put(self, offset: int, data: bytes) -> None:
+        self._file[offset : offset + len(data)] = data
+
+    def payload(self, index: int) -> memoryview:
+        """The bytes of tensor `index`, in the order of `expected_tensors`."""
+        spec, offset = self._specs[index], self._sections.tensor_offsets[index]
+        size = payload_bytes(self._dtypes[spec.role, spec.layer], spec.shape)
+        return memoryview(self._file)[offset : offset + size]
+
+    def seal(self) -> bytearray:
+        """The file, with tensor table and checksums; not checked against the format's other rules."""
+        for index, spec in enumerate(self._specs):
+            entry = self._entry(index, spec)
+            ENTRY.pack_into(self._file, HEADER_BYTES + index * TENSOR_ENTRY_BYTES, *entry)
+        reseal(self._file)
+        return self._file
+
+    def _entry(self, index: int, spec: TensorSpec) -> RawEntry:
+        payload = self.payload(index)
+        rows, columns = (*spec.shape, 1)[:2]
+        layer = GLOBAL_LAYER if spec.layer is None else spec.layer
+        return RawEntry(
+            spec.role, self._dtypes[spec.role, spec.layer], len(spec.shape), layer, rows, columns, rows * columns,
+            self._sections.tensor_offsets[index], len(payload), zlib.crc32(payload), bytes(20))
 
 
 def seal(
@@ -84,16 +116,14 @@ def assemble(
     config: ModelConfig, payloads: Mapping[TensorKey, Payload], tokenizer: bytes, metadata: bytes
 ) -> bytes:
     """The bytes of a file with these sections, laid out and sealed, but not checked."""
-    dtypes = {key: payload.dtype for key, payload in payloads.items()}
-    sections = plan_sections(config, dtypes, len(tokenizer), len(metadata))
-    file = bytearray(sections.file_bytes)
-    file[:HEADER_BYTES] = encode_header(config, sections, len(tokenizer), len(metadata))
-    file[sections.tokenizer_offset : sections.tokenizer_offset + len(tokenizer)] = tokenizer
-    file[sections.metadata_offset : sections.metadata_offset + len(metadata)] = metadata
+    draft = Draft(config, {key: payload.dtype for key, payload in payloads.items()}, tokenizer, metadata)
     for index, spec in enumerate(expected_tensors(config)):
-        _put_tensor(file, index, spec, payloads[spec.role, spec.layer], sections.tensor_offsets[index])
-    reseal(file)
-    return bytes(file)
+        data, place = payloads[spec.role, spec.layer].data, draft.payload(index)
+        if len(data) != len(place):
+            name = tensor_name(spec.role, spec.layer)
+            raise ToolError(ErrorCode.SHAPE_MISMATCH, f"{name} has {len(data)} bytes, expected {len(place)}.")
+        place[:] = data
+    return bytes(draft.seal())
 
 
 def reseal(file: bytearray) -> None:
@@ -117,12 +147,16 @@ def encode_vocabulary(vocabulary: Vocabulary) -> bytes:
     merges = list(vocabulary.merge_rules())
     parts = [SECTION_HEADER.pack(MAGIC, vocabulary.pre_tokenizer, len(vocabulary.tokens), len(merges))]
     for text, kind in zip(vocabulary.tokens, vocabulary.kinds, strict=True):
+        if len(text) > TOKEN_CAP_BYTES:
+            raise ToolError(
+                ErrorCode.UNSUPPORTED_TOKENIZER, f"A token has {len(text):,} bytes ({text[:32]!r}...); the format "
+                f"allows {TOKEN_CAP_BYTES:,}. Leave it out of the tokenizer.")
         parts.append(TOKEN_HEADER.pack(len(text), kind) + text)
     parts += [b"".join(token.to_bytes(4, "little") for token in merge) for merge in merges]
     return b"".join(parts)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | bytearray) -> None:
     """`path` holds `data`, on disk; a reader and a crash see the old file or the new one, never a part."""
     try:
         _replace(path, data)
@@ -132,7 +166,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             "exists and has room.", {"file": str(path)}) from error
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, data: bytes | bytearray) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -152,17 +186,3 @@ def _flags(config: ModelConfig) -> int:
         | header_format.FLAG_PARALLEL_RESIDUAL * config.parallel_residual
         | header_format.FLAG_INTERLEAVED_ROTARY * config.interleaved_rotary
         | header_format.FLAG_GELU_TANH * config.gelu_tanh)
-
-
-def _put_tensor(file: bytearray, index: int, spec: TensorSpec, payload: Payload, offset: int) -> None:
-    """Writes one table entry and its payload."""
-    size = payload_bytes(payload.dtype, spec.shape)
-    if len(payload.data) != size:
-        name = tensor_name(spec.role, spec.layer)
-        raise ToolError(ErrorCode.SHAPE_MISMATCH, f"{name} has {len(payload.data)} bytes, expected {size}.")
-    rows, columns = (*spec.shape, 1)[:2]
-    layer = GLOBAL_LAYER if spec.layer is None else spec.layer
-    entry = RawEntry(spec.role, payload.dtype, len(spec.shape), layer, rows, columns, rows * columns, offset, size,
-                     zlib.crc32(payload.data), bytes(20))
-    ENTRY.pack_into(file, HEADER_BYTES + index * TENSOR_ENTRY_BYTES, *entry)
-    file[offset : offset + size] = payload.data

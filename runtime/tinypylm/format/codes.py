@@ -76,6 +76,7 @@ class FormatCode(StrEnum):
     TOO_MANY_MERGES = "TooManyMerges"
     UNKNOWN_TOKEN_KIND = "UnknownTokenKind"
     EMPTY_TOKEN = "EmptyToken"
+    TOKEN_TOO_LONG = "TokenTooLong"
     BYTE_TOKEN_LENGTH = "ByteTokenLength"
     DUPLICATE_TOKEN = "DuplicateToken"
     MISSING_BYTE_TOKEN = "MissingByteToken"

@@ -40,20 +40,31 @@ METADATA_KEYS: dict[str, tuple[Callable[[JsonValue], bool], str]] = {
     "source_sha256": (_is_digests, "an object of SHA-256 digests in lower-case hex"),
     "lineage_sha256": (_is_digests, "an object of SHA-256 digests in lower-case hex"),
     "training": (_is_figures, "an object of strings, integers and booleans"),
+    "packing": (_is_figures, "an object of strings, integers and booleans"),
     "chat": (_is_chat, f"an object of strings with keys of {', '.join(sorted(CHAT_KEYS))}"),
 }
 """Each key with the test that its value must pass, and that test in words."""
 
+_MOST_CONTAINERS = 1 + sum(accepts is not _is_text for accepts, _ in METADATA_KEYS.values())
+"""One object, and in it those of the keys above whose value is an object."""
+
 
 def parse_metadata(section: memoryview) -> JsonObject:
-    """The metadata; an empty section is an empty object. Raises FormatError."""
+    """The metadata; an empty section is an empty object. Raises FormatError.
+
+    64 KiB of brackets would become megabytes of empty objects: the text is checked, and they are counted, before.
+    """
     if not section:
         return {}
+    text = bytes(section)
     try:
-        value = canonical.loads(bytes(section))
+        containers = canonical.check(text)
     except CanonicalError as error:
         raise refusal(FormatCode.METADATA_NOT_CANONICAL, "metadata", error.message, "canonical JSON") from error
-    return check_metadata(value)
+    if containers > _MOST_CONTAINERS:
+        raise refusal(FormatCode.METADATA_VALUE, "metadata", f"{containers} objects and arrays",
+                      f"at most {_MOST_CONTAINERS}")
+    return check_metadata(canonical.loads(text))
 
 
 def check_metadata(value: JsonValue) -> JsonObject:

@@ -41,5 +41,8 @@ class Host(Protocol):
     name: str
     threads: int
 
+    def alone(self) -> Host:
+        """The same engine with one thread."""
+
     def instantiate(self, module: bytes, pages: int) -> Instance:
         """Compiles `module`; its `env.memory` is a zeroed memory of exactly `pages` pages that cannot grow."""

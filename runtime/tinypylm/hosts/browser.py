@@ -71,6 +71,9 @@ class BrowserHost:
         self.threads = threads
         self._help = help
 
+    def alone(self) -> BrowserHost:
+        return BrowserHost()
+
     def instantiate(self, module: bytes, pages: int) -> BrowserInstance:
         try:
             limits = {"initial": pages, "maximum": pages, "shared": self.threads > 1}

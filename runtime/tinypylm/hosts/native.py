@@ -28,6 +28,9 @@ class NativeHost:
         config.wasm_threads = config.shared_memory = threads > 1
         self._engine = wasmtime.Engine(config)
 
+    def alone(self) -> NativeHost:
+        return NativeHost()
+
     def instantiate(self, module: bytes, pages: int) -> NativeInstance:
         return NativeInstance(self._engine, module, pages, self.threads)
 

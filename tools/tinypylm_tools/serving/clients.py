@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,8 +52,7 @@ def fetch(package: Package, folder: Path, terminal: Terminal) -> Path:
 
     Raises ToolError: CLIENT_MISSING, DOWNLOAD_FAILED.
     """
-    download = folder / f"download-{package.name}"
-    download.mkdir()
+    download = Path(tempfile.mkdtemp(prefix="download-", dir=folder))
     {"npm": _fetch_with_npm, "pip": _fetch_with_pip}[package.client](package, download, terminal)
     archives = [path for path in download.iterdir() if path.suffix in (".tgz", ".whl")]
     if len(archives) != 1:

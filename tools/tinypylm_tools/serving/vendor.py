@@ -34,12 +34,17 @@ def set_up(root: Path, terminal: Terminal) -> None:
     """
     vendor = root / "web" / "vendor"
     packages = read_lock()
-    if not all(_is_installed(package, vendor) for package in packages):
-        _install_missing(packages, vendor, terminal)
+    install(packages, vendor, terminal)
     wheel = build_wheel(root)
     _put(vendor / wheel.name, wheel.data)
     _put(vendor / "manifest.json", _manifest(packages, wheel))
     _remove_other_wheels(packages, wheel, vendor)
+
+
+def install(packages: tuple[Package, ...], folder: Path, terminal: Terminal) -> None:
+    """Bring what `folder` lacks of the packages; raises as `set_up` does."""
+    if not all(_is_installed(package, folder) for package in packages):
+        _install_missing(packages, folder, terminal)
 
 
 def relock(packages: tuple[Package, ...], terminal: Terminal) -> tuple[Package, ...]:
@@ -55,7 +60,7 @@ def _install_missing(packages: tuple[Package, ...], vendor: Path, terminal: Term
         for package in packages:
             if not _is_installed(package, vendor):
                 with _staging(vendor) as staging:
-                    _install(package, vendor, staging, terminal)
+                    _install_one(package, vendor, staging, terminal)
 
 
 def _clear_stale(vendor: Path) -> None:
@@ -85,7 +90,7 @@ def _matches(path: Path, file: LockedFile) -> bool:
     return len(data) == file.bytes and hashlib.sha256(data).hexdigest() == file.sha256
 
 
-def _install(package: Package, vendor: Path, staging: Path, terminal: Terminal) -> None:
+def _install_one(package: Package, vendor: Path, staging: Path, terminal: Terminal) -> None:
     terminal.say(f"fetching {package.title} with {package.client}: {package.archive_bytes:,} bytes")
     archive = fetch(package, staging, terminal)
     contents = staging / "contents"

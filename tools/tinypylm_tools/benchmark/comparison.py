@@ -1,0 +1,78 @@
+"""The protocol: every engine continues the same prompt in turns, run after run, with the machine's limit in between.
+
+A machine that others use is slower in one minute than in the next; what one turn shows of all engines can be compared.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tinypylm.format import Model
+from tinypylm.tokenizer import Tokenizer
+
+from .engines import Engine
+from .visits import Visits
+
+PROMPT_TOKENS = 128
+DECODED_TOKENS = 128
+OURS = "ours"
+_TEXT = (
+    "Once upon a time there was a small engine in a green valley. Every morning it pulled two red wagons up the hill, "
+    "and every evening it rolled back down with milk and apples for the town. One day the rain washed away the bridge. "
+) * 32
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One run of one engine. The first two are what the engine says of itself, the others what reached the page."""
+
+    decode_tokens_per_second: float
+    prompt_tokens_per_second: float
+    delivered_tokens_per_second: float
+    time_to_first_token_ms: float
+    renderer_rss_bytes: float | None
+
+
+LIMITED = ("decode_tokens_per_second", "delivered_tokens_per_second")
+"""Metrics that the rate of the one-token kernel bounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All turns of all engines with one model and one number of threads, and visits of their pages."""
+
+    shape: str
+    quantization: str
+    threads: int
+    limit_tokens_per_second: float | None
+    turns: list[dict[str, Sample]]
+    visits: list[dict[str, Visits]]
+
+
+def prompt_of(model: Model, tokens: int) -> str:
+    """The shortest beginning of the text that has so many tokens in this model, or the next larger number."""
+    tokenizer = Tokenizer.of(model)
+    return _TEXT[: bisect_left(range(len(_TEXT)), tokens, key=lambda end: len(tokenizer.encode(_TEXT[:end])))]
+
+
+def take_turns(
+    engines: Mapping[str, Engine], prompt: str, runs: int, say: Callable[[str], None]
+) -> tuple[list[dict[str, Sample]], float | None]:
+    """The samples of `runs` turns, after one that does not count, and the highest limit, which holds for one thread."""
+    limits = []
+    turns = []
+    for n in range(runs + 1):
+        say(f"turn {n} of {runs}")
+        if OURS in engines and engines[OURS].threads == 1:
+            limits.append(engines[OURS].limit_tokens_per_second())
+        turns.append({label: _sample(engine, prompt) for label, engine in engines.items()})
+    return turns[1:], max(limits, default=None)
+
+
+def _sample(engine: Engine, prompt: str) -> Sample:
+    delivery = engine.run(prompt, DECODED_TOKENS)
+    own = engine.own_clock(PROMPT_TOKENS, DECODED_TOKENS)
+    return Sample(own.decode_tokens_per_second, own.prompt_tokens_per_second, delivery.tokens_per_second,
+                  delivery.first_ms, engine.resident_bytes())

@@ -1,0 +1,140 @@
+"""Engines in a browser: a page of their own, a loaded model, and `window.engine`, which is the same for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from tinypylm.errors import ErrorCode, ToolError
+from tinypylm_tools.browser import find_browser, launch_arguments
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+TIMEOUT_MS = 600_000
+LOADED_PEER = "html[data-state=loaded]"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One run as the page saw it: tokens that the engine made, and when something of them arrived."""
+
+    tokens: int
+    first_ms: float
+    arrivals_ms: list[float]
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Between the first arrival and the last one."""
+        return 1000 * (self.tokens - 1) / (self.arrivals_ms[-1] - self.first_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnClock:
+    """What an engine says of itself."""
+
+    decode_tokens_per_second: float
+    prompt_tokens_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A loaded model in a page that nothing else shares; `threads` is how many it uses."""
+
+    page: Page
+    threads: int
+    process_id: int
+
+    def run(self, prompt: str, max_tokens: int) -> Delivery:
+        """Continues the prompt greedily. Raises ToolError where the text ends too soon to say how fast it was."""
+        delivery = Delivery(**self._ask("run", prompt, max_tokens))
+        if delivery.tokens < max_tokens / 2:
+            raise ToolError(ErrorCode.RUNTIME_FAILED, f"the model ended its text after {delivery.tokens} tokens; "
+                            f"{max_tokens} were asked for, and half of them are needed. Measure another model.",
+                            {"tokens": delivery.tokens})
+        return delivery
+
+    def own_clock(self, prompt_tokens: int, max_tokens: int) -> OwnClock:
+        """The engine's own figures, of its last run or of a benchmark that it brings."""
+        return OwnClock(**self._ask("ownClock", prompt_tokens, max_tokens))
+
+    def limit_tokens_per_second(self) -> float:
+        """The best kernel's rate, measured now, over the work of one token; ours only."""
+        limit = self._ask("calibrate")
+        return float(limit["macs_per_second"] / limit["macs_per_token"])
+
+    def resident_bytes(self) -> float | None:
+        """Memory of the page's process; None where the system does not say it in /proc."""
+        return _resident_bytes(self.process_id)
+
+    def close(self) -> None:
+        self.page.context.close()
+
+    def _ask(self, method: str, *arguments: object) -> Any:
+        return self.page.evaluate("([method, ...rest]) => engine[method](...rest)", [method, *arguments])
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Chromium without a window. What fails in its pages while it is open becomes a ToolError."""
+    try:
+        from playwright.sync_api import Error, sync_playwright  # noqa: PLC0415 - an extra: only this command needs it
+    except ImportError:
+        raise ToolError(ErrorCode.MISSING_FILE, "the benchmark drives a browser through playwright, which is not "
+                        "installed: pip install -e '.[test]'") from None
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=find_browser(), args=launch_arguments())
+        try:
+            yield chromium
+        except Error as error:
+            raise ToolError(ErrorCode.RUNTIME_FAILED, f"a page under measurement failed: {error.message}") from error
+        finally:
+            chromium.close()
+
+
+def open_ours(browser: Browser, address: str, model: Path, threads: int, taken: Set[int]) -> Engine:
+    """This project's engine, on the bench page of a running serve.py; `taken` are the other engines' processes."""
+    page = browser.new_context().new_page()
+    page.goto(f"{address}bench.html?{urlencode({'threads': threads})}")
+    _wait_for(page, "idle")
+    page.set_input_files("#bench-file", model)
+    _wait_for(page, "loaded")
+    return Engine(page, int(page.evaluate("engine.figures.threads")), _process_of(browser, taken))
+
+
+def open_peer(browser: Browser, address: str, threads: int, taken: Set[int]) -> Engine:
+    """The engine of a peer's page, whose address asks for so many threads."""
+    page = browser.new_context().new_page()
+    page.goto(address)
+    page.wait_for_selector(LOADED_PEER, state="attached", timeout=TIMEOUT_MS)
+    return Engine(page, threads, _process_of(browser, taken))
+
+
+def _wait_for(page: Page, state: str) -> None:
+    page.wait_for_selector(f"#bench-status:is([data-state={state}], [data-state=failed])", timeout=TIMEOUT_MS)
+    if page.get_attribute("#bench-status", "data-state") == "failed":
+        raise ToolError(ErrorCode.RUNTIME_FAILED, page.inner_text("#bench-status"))
+
+
+def _process_of(browser: Browser, taken: Set[int]) -> int:
+    """The process of the page that has just loaded a model: the largest of the browser's that nobody else has.
+
+    Chromium keeps an empty one in reserve, and may or may not have used it.
+    """
+    session = browser.new_browser_cdp_session()
+    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+    session.detach()
+    renderers = {process["id"] for process in processes if process["type"] == "renderer"}
+    return int(max(renderers - taken, key=lambda process: _resident_bytes(process) or 0))
+
+
+def _resident_bytes(process_id: int) -> float | None:
+    status = Path(f"/proc/{process_id}/status")
+    if not status.is_file():
+        return None
+    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return 1024.0 * int(fields["VmRSS"].split()[0])

@@ -1,0 +1,1 @@
+"""Checkpoints of other programs, each opened as a `Source`."""
