@@ -107,7 +107,7 @@ def test_a_file_that_is_none_of_llama2c_is_refused(tmp_path: Path, data: bytes, 
     (TOKENS[:-1], "it ends before token"), ([*TOKENS, ("x y", -1.0)], "bytes more than the"),
     (TOKENS[:3] + TOKENS[4:] + [("<0x00>", 0.0)], "tokens 3 to 258 are not"),
     ([*TOKENS[:-1], TOKENS[300]], "two tokens have the same text"),
-    ([*TOKENS[:-1], ("a\u0915", -9e9)], "holds '\u0915', which is no token"),
+    ([*TOKENS[:-1], ("a\ue000", -9e9)], "which is no token"),
     ([*TOKENS[:-2], ("ez", -5.5), ("zt", -5.5)], "b'ez' and b'zt' have the same score and share the part b'z'"),
     ([*TOKENS[:-1], ("x", float("nan"))], "score nan"),
 ])
