@@ -52,9 +52,9 @@ class Engine:
     def run(self, prompt: str, max_tokens: int) -> Delivery:
         """Continues the prompt greedily. Raises ToolError where the text ends too soon to say how fast it was."""
         delivery = Delivery(**self._ask("run", prompt, max_tokens))
-        if delivery.tokens < max_tokens / 2:
+        if delivery.tokens < max_tokens / 4:
             raise ToolError(ErrorCode.RUNTIME_FAILED, f"the model ended its text after {delivery.tokens} tokens; "
-                            f"{max_tokens} were asked for, and half of them are needed. Measure another model.",
+                            f"{max_tokens} were asked for, and a quarter of them is needed. Measure another model.",
                             {"tokens": delivery.tokens})
         return delivery
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import product
 from pathlib import Path
 
 import click
@@ -66,24 +67,35 @@ def command(
     with tempfile.TemporaryDirectory() as folder, open_stage(ROOT, fetched, PACKAGES) as stage:
         subjects = [*(Subject(path.stem, open_model(path)) for path in models),
                     *(_random(name, dtype, Path(folder)) for name, dtype in chosen)]
-        done = [stage.compare(subject, n, runs, _saying(subject, n)) for subject in subjects
-                for n in dict.fromkeys(threads)]
-        _report(results.document(stage.browser_name, done), json_file)
+        done = _measure(stage, subjects, dict.fromkeys(threads), runs, json_file)
+        click.echo(results.table(results.document(stage.browser_name, done)))
         if plots:
-            plots.mkdir(parents=True, exist_ok=True)
-            for name, chart in _charts(stage, subjects, done):
-                write_atomically(plots / f"{name}.svg", chart.svg().encode())
+            _draw(plots, _charts(stage, subjects, done))
 
 
-def _report(document: results.Row, json_file: Path | None) -> None:
-    click.echo(results.table(document))
-    if json_file:
-        write_atomically(json_file, json.dumps(document, indent=1).encode() + b"\n")
+def _measure(
+    stage: Stage, subjects: list[Subject], threads: Iterable[int], runs: int, json_file: Path | None
+) -> list[Comparison]:
+    """All comparisons; the JSON is written after each, since a run takes minutes and what is measured is measured."""
+    done: list[Comparison] = []
+    for subject, n in product(subjects, threads):
+        Terminal().say(f"measuring {subject.title(n)}")
+        done.append(stage.compare(subject, n, runs, _saying(subject, n)))
+        if json_file:
+            document = results.document(stage.browser_name, done)
+            write_atomically(json_file, json.dumps(document, indent=1).encode() + b"\n")
+    return done
 
 
 def _saying(subject: Subject, threads: int) -> Callable[[str], None]:
     """One line of the terminal that says what is going on."""
     return lambda text: Terminal().tick(f"{subject.title(threads)}: {text}")
+
+
+def _draw(folder: Path, charts: Iterable[tuple[str, Chart]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, chart in charts:
+        write_atomically(folder / f"{name}.svg", chart.svg().encode())
 
 
 def _charts(stage: Stage, subjects: list[Subject], done: list[Comparison]) -> Iterator[tuple[str, Chart]]:
