@@ -14,7 +14,7 @@ from tinypylm_tools.serving.admission import site_of
 from tinypylm_tools.serving.connection import Service
 from tinypylm_tools.serving.limits import Limits
 from tinypylm_tools.serving.routes import build_routes
-from tinypylm_tools.serving.server import Server, listen, port_of
+from tinypylm_tools.serving.server import CONNECTION_THREAD, Server, listen, port_of
 
 MODEL = bytes(range(256)) * 4
 LARGE_BYTES = 16 << 20  # more than the buffers of a connection hold
@@ -41,7 +41,6 @@ PATIENCE_SECONDS = 5
 @contextmanager
 def running(root: Path, limits: Limits) -> Iterator[Running]:
     """A server on `root`; at the end none of its threads is left."""
-    before = set(threading.enumerate())
     listeners = listen(["127.0.0.1"], 0)
     site = Running(port_of(listeners), root)
     service = Service(site_of(site.port), build_routes(root), limits, site.log.append)
@@ -54,7 +53,7 @@ def running(root: Path, limits: Limits) -> Iterator[Running]:
         server.stop()
         thread.join()
     ends = time.monotonic() + PATIENCE_SECONDS
-    while (left := set(threading.enumerate()) - before) and time.monotonic() < ends:
+    while (left := [t for t in threading.enumerate() if t.name == CONNECTION_THREAD]) and time.monotonic() < ends:
         time.sleep(0.01)
     assert not left
 

@@ -43,6 +43,8 @@ def port_of(listeners: Sequence[socket.socket]) -> int:
     return int(listeners[0].getsockname()[1])
 
 
+CONNECTION_THREAD = "connection"
+
 class Server:
     """Accepts on `listeners` until stopped; owns them and every connection."""
 
@@ -75,7 +77,7 @@ class Server:
             _turn_away(connection)
 
     def _start(self, connection: socket.socket) -> None:
-        thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+        thread = threading.Thread(target=self._serve, args=(connection,), name=CONNECTION_THREAD, daemon=True)
         self._live[connection] = thread
         thread.start()
 
