@@ -45,6 +45,7 @@ def port_of(listeners: Sequence[socket.socket]) -> int:
 
 CONNECTION_THREAD = "connection"
 
+
 class Server:
     """Accepts on `listeners` until stopped; owns them and every connection."""
 
