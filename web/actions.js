@@ -3,17 +3,20 @@
 // through the worker, and leaves state, figures and notice as they have to be - whether it worked or not.
 
 import { Client } from "./client.js";
-import { loadRegistered, readLocal } from "./model-source.js";
+import { forget, listKept } from "./kept.js";
+import { loadLocal, loadRegistered } from "./model-source.js";
 import { PageError } from "./page-error.js";
 import { REGISTRY_BUDGET_BYTES, parseRegistry } from "./registry.js";
 
 const FIGURES_EVERY_MS = 250;
+const OPENING = Object.freeze({ phase: "Opening", done_bytes: 0, total_bytes: null });
 
 /**
  * @typedef {import("./client.js").Token} Token
  * @typedef {import("./store.js").Figures} Figures
  * @typedef {import("./store.js").Progress} Progress
- * @typedef {import("./model-source.js").Source} Source
+ * @typedef {import("./model-source.js").Runtime} Runtime
+ * @typedef {(runtime: Runtime) => Promise<Figures>} Load
  * @typedef {{finish_reason: string, text: string, figures: Figures}} Summary
  * @typedef {{begin: (prompt: string) => void, append: (text: string) => void, end: (reason: string) => void,
  *   flush: () => void, clear: () => void}} Transcript
@@ -26,9 +29,13 @@ export class Actions {
   #base;
   /** @type {Client | null} */
   #worker = null;
+  /** @type {Promise<void>} the start of Python that is under way, or done */
+  #booted = Promise.resolve();
+  /** @type {Promise<readonly import("./registry.js").ModelEntry[]>} */
+  #models = Promise.resolve([]);
   /** @type {AbortController | null} */
   #loading = null;
-  /** @type {Promise<unknown>} the load or generation under way */
+  /** @type {Promise<unknown>} ends when all does that is under way */
   #running = Promise.resolve();
   /** @type {Figures} what the page knows and the runtime does not */
   #own_figures = { cross_origin_isolated: globalThis.crossOriginIsolated };
@@ -47,16 +54,24 @@ export class Actions {
   }
 
   /** Starts the worker and Python in it; resolves when a model can be loaded. */
-  async boot() {
-    const worker = new Client(new URL("worker.js", this.#base), {
+  boot() {
+    this.#booted = this.#start();
+    return this.#booted;
+  }
+
+  async #start() {
+    const worker = new Client({
       onBoot: (progress) => this.#store.update({ progress }),
       onDeath: (error) => this.#died(error),
     });
     this.#worker = worker;
-    const [facts, models] = await Promise.all([worker.boot(new URL("vendor/", this.#base)), this.#readRegistry()]);
-    this.#own_figures = { ...this.#own_figures, boot_ms: Math.round(facts.boot_ms), pyodide: facts.pyodide };
-    const figures = await worker.request("diagnostics");
-    this.#store.dispatch("booted", { models, progress: null, ...this.#shown(figures) });
+    this.#models = this.#readRegistry();
+    const vendor = new URL("vendor/", this.#base);
+    const [{ figures, boot_ms, ...facts }] = await Promise.all([worker.boot(vendor, true), this.#models]);
+    this.#own_figures = { ...this.#own_figures, ...facts, boot_ms: Math.round(boot_ms) };
+    this.#store.dispatch("booted", { progress: null, ...this.#shown(figures) });
+    if (this.#loading !== null) this.#store.dispatch("load", { progress: OPENING });
+    this.#listKept();
   }
 
   async restart() {
@@ -65,24 +80,24 @@ export class Actions {
   }
 
   /**
-   * Loads a model of the registry.
+   * Loads a model of the registry. While Python starts, its bytes come in meanwhile.
    * @param {string} id
    */
   load(id) {
     return this.#attempt(async () => {
-      const entry = this.#store.snapshot.models.find((model) => model.id === id);
-      if (entry === undefined) throw unknownModel(id, this.#store.snapshot.models);
+      const { state, models } = this.#store.snapshot;
+      const entry = findModel(id, state === "booting" ? await this.#models : models);
       const url = new URL(`models/${entry.file}`, this.#base).href;
-      await this.#open(id, entry.label, (source) => loadRegistered(entry, url, this.#ledger, source));
+      await this.#open(id, entry.label, (runtime) => loadRegistered(entry, url, this.#ledger, runtime));
     });
   }
 
   /**
-   * Loads a model from a file that the reader has chosen; there is no registered digest to hold it against.
+   * Loads a model from a file that the reader has chosen.
    * @param {File} file
    */
   loadFile(file) {
-    return this.#attempt(() => this.#open(null, file.name, (source) => readLocal(file, source)));
+    return this.#attempt(() => this.#open(null, file.name, (runtime) => loadLocal(file, runtime)));
   }
 
   /**
@@ -141,6 +156,25 @@ export class Actions {
     this.#transcript.clear();
   }
 
+  /** Has the worker put on this device what makes the next visit quicker. */
+  async keep() {
+    const { kept } = await this.#client.request("keep");
+    if (kept > 0) await this.#listKept();
+  }
+
+  /**
+   * Deletes a file from this device; a loaded model stays loaded.
+   * @param {string} name
+   */
+  async forget(name) {
+    await forget(name);
+    await this.#listKept();
+  }
+
+  async #listKept() {
+    this.#store.update({ keptFiles: await listKept() });
+  }
+
   /** The figures of this moment; without a worker, the last known. */
   async figures() {
     await this.#refreshFigures();
@@ -161,9 +195,8 @@ export class Actions {
    */
   async #attempt(run) {
     this.#store.update({ notice: null });
-    const wasIdle = !this.#store.allows("stop");
     const outcome = run();
-    if (wasIdle && this.#store.allows("stop")) this.#running = outcome.catch(() => undefined);
+    this.#running = Promise.allSettled([this.#running, outcome]).then(() => undefined);
     try {
       return await outcome;
     } catch (error) {
@@ -187,35 +220,70 @@ export class Actions {
   /**
    * @param {string | null} modelId
    * @param {string} modelLabel
-   * @param {(source: Source) => Promise<ArrayBuffer>} read
+   * @param {Load} load
    */
-  async #open(modelId, modelLabel, read) {
+  async #open(modelId, modelLabel, load) {
     const hadModel = this.#store.allows("free");
-    this.#store.dispatch("load", { modelId, modelLabel, progress: { phase: "Opening", done_bytes: 0, total_bytes: null } });
-    this.#loading = new AbortController();
+    const booting = this.#store.snapshot.state === "booting";
+    this.#store.dispatch("load", { modelId, modelLabel, ...(booting ? {} : { progress: OPENING }) });
+    this.#loading?.abort(); // of a model that was chosen before, while Python started
+    const loading = new AbortController();
+    this.#loading = loading;
     try {
       if (hadModel) await this.#client.request("free");
-      const figures = await this.#fetchAndCompile(read, this.#loading.signal);
+      const figures = await this.#afterBoot(load(this.#runtime(loading.signal)));
       this.#store.dispatch("loaded", { progress: null, ...this.#shown(figures) });
     } catch (error) {
-      throw await this.#notLoaded(error);
+      throw await this.#notLoaded(error, loading);
+    } finally {
+      if (this.#loading === loading) this.#loading = null;
+      this.#listKept();
     }
   }
 
   /**
-   * @param {(source: Source) => Promise<ArrayBuffer>} read
+   * A model that was refused while Python started is refused when that has ended: one thing after the other.
+   * @param {Promise<Figures>} figures
+   */
+  async #afterBoot(figures) {
+    const [outcome] = await Promise.allSettled([figures, this.#booted]);
+    await this.#booted;
+    if (outcome.status === "rejected") throw outcome.reason;
+    return outcome.value;
+  }
+
+  /**
+   * @param {AbortSignal} signal
+   * @returns {Runtime}
+   */
+  #runtime(signal) {
+    const isBooting = () => this.#store.snapshot.state === "booting";
+    const started = performance.now();
+    return {
+      signal,
+      inspect: async (header) => (isBooting() ? null : this.#client.request("inspect", {}, header)),
+      onProgress: (progress) => {
+        if (!isBooting()) this.#store.update({ progress });
+      },
+      load: (parts, params) => {
+        this.#own_figures = { ...this.#own_figures, model_fetch_ms: Math.round(performance.now() - started) };
+        return this.#compile(parts, params, signal);
+      },
+    };
+  }
+
+  /**
+   * @param {ArrayBuffer[]} parts
+   * @param {Record<string, unknown>} params
    * @param {AbortSignal} signal
    * @returns {Promise<Figures>}
    */
-  async #fetchAndCompile(read, signal) {
-    const inspect = (/** @type {ArrayBuffer} */ header) => this.#client.request("inspect", {}, header);
-    const onProgress = (/** @type {Progress} */ progress) => this.#store.update({ progress });
-    const started = performance.now();
-    const data = await read({ signal, inspect, onProgress });
+  async #compile(parts, params, signal) {
+    await this.#booted;
     signal.throwIfAborted();
-    this.#own_figures = { ...this.#own_figures, model_fetch_ms: Math.round(performance.now() - started) };
-    onProgress({ phase: "Compiling", done_bytes: data.byteLength, total_bytes: data.byteLength });
-    const figures = await this.#client.request("load", {}, data);
+    const total_bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
+    this.#store.update({ progress: { phase: "Compiling", done_bytes: total_bytes, total_bytes } });
+    const figures = await this.#client.request("load", params, parts);
     if (signal.aborted) await this.#client.request("free");
     signal.throwIfAborted();
     return figures;
@@ -224,10 +292,11 @@ export class Actions {
   /**
    * Leaves `loading` by the way that fits the reason; returns the error that the caller is to see.
    * @param {unknown} error
+   * @param {AbortController} loading
    */
-  async #notLoaded(error) {
+  async #notLoaded(error, loading) {
     const cancelled = error instanceof DOMException && error.name === "AbortError";
-    if (this.#store.snapshot.state === "loading") {
+    if (this.#loading === loading && this.#store.snapshot.state === "loading") {
       const figures = await this.#client.request("diagnostics");
       const patch = { modelId: null, modelLabel: null, progress: null, ...this.#shown(figures) };
       this.#store.dispatch(cancelled ? "cancelled" : "rejected", patch);
@@ -278,7 +347,9 @@ export class Actions {
     if (this.#store.snapshot.models.length > 0) return this.#store.snapshot.models;
     try {
       const url = new URL("models/selector.registry", this.#base).href;
-      return parseRegistry(await this.#ledger.fetchText(url, "registry", REGISTRY_BUDGET_BYTES));
+      const models = parseRegistry(await this.#ledger.fetchText(url, "registry", REGISTRY_BUDGET_BYTES));
+      this.#store.update({ models });
+      return models;
     } catch (error) {
       if (!(error instanceof PageError)) throw error;
       this.#report(error);
@@ -305,7 +376,9 @@ export class Actions {
  * @param {string} id
  * @param {readonly import("./registry.js").ModelEntry[]} models
  */
-function unknownModel(id, models) {
+function findModel(id, models) {
+  const found = models.find((model) => model.id === id);
+  if (found !== undefined) return found;
   const known = models.map((model) => model.id).join(", ") || "none";
-  return new PageError("UnknownModel", `There is no model "${id}" in the registry. Known are: ${known}.`, { id });
+  throw new PageError("UnknownModel", `There is no model "${id}" in the registry. Known are: ${known}.`, { id });
 }

@@ -61,7 +61,7 @@ function show(report) {
   }));
 }
 
-const client = new Client(new URL("worker.js", import.meta.url), {
+const client = new Client({
   onBoot: ({ phase }) => say("booting", `Starting Python: ${phase}`),
   onDeath: (error) => say("failed", error.message),
 });

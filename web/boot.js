@@ -1,112 +1,88 @@
 // @ts-check
-// Starts Python in the worker: Pyodide, micropip, the runtime wheel, all from the page's own origin.
+// Starts Python in the worker, all from the page's own origin: from the snapshot of an earlier visit, or plainly where
+// there is none or anything is wrong with it. A plain start leaves a snapshot to be kept when nobody waits.
+
+import { countFetches } from "./boot-progress.js";
+import { fetchFile, importRuntime, startFrom, startPlainly } from "./interpreter.js";
+import { findKept, forget } from "./kept.js";
+import { Python } from "./python.js";
+import { release } from "./release.js";
+import { keepSnapshot, readSnapshot, snapshotName } from "./snapshot.js";
 
 /**
+ * @typedef {import("./interpreter.js").Pyodide} Pyodide
+ * @typedef {(module: WebAssembly.Module, memory: WebAssembly.Memory) => void} Help
  * @typedef {{
  *   emit: (id: number, text: string, logprob: number, index: number) => void,
  *   stopRequested: () => boolean,
- *   onProgress: (phase: string, done_bytes: number, total_bytes: number) => void,
  *   threads: number,
- *   help: (module: WebAssembly.Module, memory: WebAssembly.Memory) => void,
+ *   helping: Promise<Help>,
  * }} Callbacks
- * @typedef {{runtime_wheel: string, micropip_wheel: string}} VendorManifest
- * @typedef {(method: string, params: string, data?: ArrayBuffer) => any} PythonRequest
+ * @typedef {{runtime_wheel: string, files: Record<string, string>}} Manifest SHA-256 of each file by its path
+ * @typedef {{pyodide: Pyodide, app: any, boot_kind: "snapshot" | "plain", keep: (() => Promise<void>) | null}} Started
  */
 
 /**
  * @param {string} vendor address of the folder of vendored files, with a slash at its end
+ * @param {boolean} keeps whether a plain start is to leave a snapshot, which takes memory until it is kept
+ * @param {Callbacks} callbacks
+ * @param {import("./boot-progress.js").OnProgress} onProgress
+ */
+export async function bootPython(vendor, keeps, callbacks, onProgress) {
+  const started = performance.now();
+  /** @type {Manifest} */
+  const manifest = await (await fetchFile(`${vendor}manifest.json`)).json();
+  const name = globalThis.caches === undefined ? null : await snapshotName(manifest.files);
+  const { pyodide, app, boot_kind, keep } = await fromSnapshot(vendor, name, callbacks)
+    ?? await plain(vendor, manifest.runtime_wheel, keeps ? name : null, callbacks, onProgress);
+  const facts = { boot_ms: performance.now() - started, boot_kind, pyodide: pyodide.version };
+  return { python: new Python(pyodide, app), keep, facts };
+}
+
+/**
+ * @param {string} vendor
+ * @param {string | null} name
+ * @param {Callbacks} callbacks
+ * @returns {Promise<Started | null>} null, with nothing kept, if there is no snapshot that starts
+ */
+async function fromSnapshot(vendor, name, callbacks) {
+  if (name === null) return null;
+  const kept = await findKept(name);
+  if (kept === undefined) return null;
+  try {
+    const memory = readSnapshot(kept);
+    const pyodide = await startFrom(vendor, memory);
+    release((await memory).buffer); // the options of its start stay with Pyodide
+    return { pyodide, app: await createApp(pyodide, callbacks), boot_kind: "snapshot", keep: null };
+  } catch {
+    await forget(name); // whatever it was, a plain start needs none of it
+    return null;
+  }
+}
+
+/**
+ * @param {string} vendor
+ * @param {string} wheel
+ * @param {string | null} name of the snapshot to leave
+ * @param {Callbacks} callbacks
+ * @param {import("./boot-progress.js").OnProgress} onProgress
+ * @returns {Promise<Started>}
+ */
+async function plain(vendor, wheel, name, callbacks, onProgress) {
+  const fetches = countFetches(onProgress);
+  const { pyodide, memory } = await startPlainly(vendor, wheel, name !== null);
+  fetches.stop();
+  const keep = name === null || memory === null ? null : () => keepSnapshot(name, memory);
+  return { pyodide, app: await createApp(pyodide, callbacks), boot_kind: "plain", keep };
+}
+
+/**
+ * @param {Pyodide} pyodide
  * @param {Callbacks} callbacks
  */
-export async function bootPython(vendor, { emit, stopRequested, onProgress, threads, help }) {
-  const started = performance.now();
-  const fetches = countFetches(onProgress);
-  const wheels = await readManifest(vendor);
-  const pyodide = await startPyodide(vendor, wheels.micropip_wheel);
-  fetches.phase = "Runtime";
-  await install(pyodide, vendor + wheels.runtime_wheel);
-  fetches.stop();
-  const app = pyodide.pyimport("tinypylm.app").App.callKwargs(
-    pyodide.pyimport("tinypylm.hosts.browser").BrowserHost(threads, help), { emit, stop_requested: stopRequested },
-  );
-  return { request: requester(pyodide, app), boot_ms: performance.now() - started, pyodide: pyodide.version };
-}
-
-/**
- * @param {string} vendor
- * @returns {Promise<VendorManifest>}
- */
-async function readManifest(vendor) {
-  const response = await fetch(`${vendor}manifest.json`);
-  if (!response.ok) throw new Error(`${response.url} was answered with status ${response.status}; run serve.py again`);
-  return response.json();
-}
-
-/**
- * @param {string} vendor
- * @param {string} micropip_wheel
- */
-async function startPyodide(vendor, micropip_wheel) {
-  const { loadPyodide } = await import(`${vendor}pyodide/pyodide.mjs`);
-  return loadPyodide({ indexURL: `${vendor}pyodide/`, packages: [vendor + micropip_wheel] });
-}
-
-/**
- * deps=False: the runtime needs the standard library only, and micropip must ask no index for anything.
- * @param {any} pyodide
- * @param {string} wheel
- */
-async function install(pyodide, wheel) {
-  const micropip = pyodide.pyimport("micropip");
-  await micropip.install.callKwargs(wheel, { deps: false });
-  micropip.destroy();
-}
-
-/**
- * Python's door as a function of JSON; nothing that Python owns is left behind by a call.
- * @param {any} pyodide
- * @param {any} app
- * @returns {PythonRequest}
- */
-function requester(pyodide, app) {
-  const door = app.request;
-  return (method, params, data) => {
-    if (data === undefined) return JSON.parse(door(method, params));
-    const bytes = pyodide.toPy(new Uint8Array(data));
-    try {
-      return JSON.parse(door(method, params, bytes));
-    } finally {
-      bytes.destroy();
-    }
-  };
-}
-
-/**
- * Reports the bytes of every fetch from now on. A clone is counted, and the caller gets the browser's own response:
- * a rebuilt one would lose its address and the browser's cache of compiled code.
- * @param {Callbacks["onProgress"]} onProgress
- */
-function countFetches(onProgress) {
-  const browserFetch = self.fetch;
-  const progress = { phase: "Interpreter", done_bytes: 0, total_bytes: 0, stop: () => void (self.fetch = browserFetch) };
-  self.fetch = async (input, init) => {
-    const response = await browserFetch(input, init);
-    progress.total_bytes += Number(response.headers.get("Content-Length") ?? 0);
-    const add = (/** @type {number} */ bytes) => {
-      progress.done_bytes += bytes;
-      onProgress(progress.phase, progress.done_bytes, progress.total_bytes);
-    };
-    count(response.clone(), add).catch(() => undefined); // who reads the response itself meets the same failure
-    return response;
-  };
-  return progress;
-}
-
-/**
- * @param {Response} response
- * @param {(bytes: number) => void} add
- */
-async function count(response, add) {
-  const reader = response.body?.getReader();
-  if (reader === undefined) return;
-  for (let part = await reader.read(); !part.done; part = await reader.read()) add(part.value.length);
+async function createApp(pyodide, { emit, stopRequested, threads, helping }) {
+  const { app, browser } = importRuntime(pyodide);
+  browser.js = self; // after a start that can be snapshotted, a proxy stands there on which the browser's getters fail
+  const host = browser.BrowserHost(threads, await helping);
+  return app.App.callKwargs(host, { emit, stop_requested: stopRequested });
 }

@@ -2,6 +2,7 @@
 // Promises over the worker's protocol (see worker.js), and the one place that knows whether the worker lives.
 
 import { PageError } from "./page-error.js";
+import { startWorker } from "./worker-start.js";
 
 /**
  * @typedef {{id: number, text: string, logprob: number, index: number}} Token
@@ -20,37 +21,39 @@ export class Client {
   /** @type {Map<number, Pending>} */
   #pending = new Map();
 
-  /**
-   * @param {URL} address of worker.js
-   * @param {Watcher} watcher
-   */
-  constructor(address, watcher) {
+  /** @param {Watcher} watcher */
+  constructor(watcher) {
+    const { worker, failed } = startWorker();
     this.#watcher = watcher;
-    this.#worker = new Worker(address, { type: "module", name: "tinypylm" });
-    this.#worker.addEventListener("message", (event) => this.#receive(event.data));
-    this.#worker.addEventListener("error", (event) => this.#die(event.message || "its script could not be loaded"));
-    this.#worker.addEventListener("messageerror", () => this.#die("it sent a message that cannot be read"));
+    this.#worker = worker;
+    failed.then((reason) => this.#die(reason));
+    worker.addEventListener("message", (event) => this.#receive(event.data));
+    worker.addEventListener("messageerror", () => this.#die("it sent a message that cannot be read"));
   }
 
-  /** @param {URL} vendor */
-  boot(vendor) {
+  /**
+   * @param {URL} vendor
+   * @param {boolean} [keeps] whether `keep` will be asked for; what waits for it takes memory
+   */
+  boot(vendor, keeps = false) {
     const threads = threadsHere(new URL(location.href).searchParams.get("threads"));
-    return this.request("boot", { vendor: vendor.href, lock: this.#lock, control: this.#control, threads });
+    return this.request("boot", { vendor: vendor.href, lock: this.#lock, control: this.#control, threads, keeps });
   }
 
   /**
    * @param {string} method
    * @param {Record<string, unknown>} [params]
-   * @param {ArrayBuffer} [data] transferred: unusable here afterwards
+   * @param {ArrayBuffer | ArrayBuffer[]} [data] the bytes, in one piece or several; unusable here afterwards
    * @param {Listeners} [listeners] for events of this request
    * @returns {Promise<any>}
    */
-  request(method, params = {}, data, listeners = {}) {
+  request(method, params = {}, data = [], listeners = {}) {
+    const pieces = [data].flat();
     if (this.#dead) return Promise.reject(died("it was stopped"));
     const id = this.#next_id++;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject, listeners });
-      this.#worker.postMessage({ id, method, params, data }, data === undefined ? [] : [data]);
+      this.#worker.postMessage({ id, method, params, data: pieces }, pieces);
     });
   }
 

@@ -3,11 +3,13 @@
 
 import { Actions } from "./actions.js";
 import { createApi } from "./api.js";
+import { whenAtRest } from "./at-rest.js";
 import { FetchLedger } from "./fetch-ledger.js";
 import { PageError } from "./page-error.js";
 import { Store } from "./store.js";
 import { mountControls } from "./views/controls.js";
 import { mountDiagnostics } from "./views/diagnostics.js";
+import { mountKeptFiles } from "./views/kept-files.js";
 import { mountSelector } from "./views/selector.js";
 import { mountStatus } from "./views/status.js";
 import { Transcript } from "./views/transcript.js";
@@ -20,10 +22,13 @@ mountStatus(store, () => start(actions.restart()));
 mountSelector(store, actions, settle);
 mountControls(store, actions, settle);
 mountDiagnostics(store);
+mountKeptFiles(store, (name) => actions.forget(name));
+whenAtRest(store, () => settle(actions.keep()));
 
 let booted = Promise.resolve();
 Object.assign(window, { tinypylm: createApi(actions, () => booted) });
-start(actions.boot()).then(loadFromAddress);
+start(actions.boot());
+loadFromAddress();
 
 /**
  * @param {Promise<void>} boot
@@ -33,10 +38,10 @@ function start(boot) {
   return settle(boot);
 }
 
-/** `?model=ID` loads that model as soon as it can be. */
+/** `?model=ID` loads that model. */
 function loadFromAddress() {
   const id = new URL(location.href).searchParams.get("model");
-  if (id !== null && store.allows("load")) settle(actions.load(id));
+  if (id !== null) settle(actions.load(id));
 }
 
 /**

@@ -1,46 +1,77 @@
 // @ts-check
-// Where the bytes of a model come from: the server, by the registry's word, or a file of the reader's own. Either
-// way the runtime sees the first 108 bytes, and says what they will cost, before more is read.
+// Where the bytes of a model come from: this device or the server, by the registry's word, or a file of the reader's
+// own. The runtime sees the first 108 bytes, and says what they will cost, before more is read; while it still
+// starts, the bytes come in unseen, up to the size that the registry declares.
 
 import { HEADER_BYTES } from "./fetch-ledger.js";
+import { findKept, forget } from "./kept.js";
 import { PageError } from "./page-error.js";
 import { MODEL_BUDGET_BYTES } from "./registry.js";
 
 /**
  * @typedef {{memory_bytes: number, file_bytes: number}} Inspection
- * @typedef {{signal: AbortSignal, inspect: (header: ArrayBuffer) => Promise<Inspection>,
- *   onProgress: (progress: import("./store.js").Progress) => void}} Source
+ * @typedef {import("./store.js").Figures} Figures
+ * @typedef {{
+ *   signal: AbortSignal,
+ *   inspect: (header: ArrayBuffer) => Promise<Inspection | null>,
+ *   onProgress: (progress: import("./store.js").Progress) => void,
+ *   load: (parts: ArrayBuffer[], params: {sha256?: string, keep_as?: string}) => Promise<Figures>,
+ * }} Runtime what the worker does with a model; `inspect` has no answer while Python starts
  */
 
 /**
- * The bytes of a registered model, with the length and digest that its entry declares.
+ * Loads a registered model, of the length and digest that its entry declares: from this device, or else its server. A
+ * kept file about which anything is wrong is deleted and fetched again.
  * @param {import("./registry.js").ModelEntry} entry
  * @param {string} url
  * @param {import("./fetch-ledger.js").FetchLedger} ledger
- * @param {Source} source
+ * @param {Runtime} runtime
  */
-export function loadRegistered({ bytes, sha256 }, url, ledger, { signal, inspect, onProgress }) {
-  let phase = "Downloading";
-  const onHeader = async (/** @type {ArrayBuffer} */ header) => {
-    const inspection = await inspect(header);
-    if (inspection.file_bytes !== bytes) throw sizeMismatch(url, inspection.file_bytes, bytes);
-    phase = `Downloading; will need ${megabytes(inspection.memory_bytes)} of memory`;
-  };
-  const report = (/** @type {number} */ done_bytes) => onProgress({ phase, done_bytes, total_bytes: bytes });
-  return ledger.fetchDeclared({ url, component: "model", bytes, sha256, signal, onHeader, onProgress: report });
+export async function loadRegistered(entry, url, ledger, runtime) {
+  const name = `model/${entry.sha256}`;
+  const kept = await findKept(name);
+  if (kept === undefined) return loadFrom(undefined, entry, url, ledger, runtime);
+  try {
+    return await loadFrom(kept, entry, url, ledger, runtime);
+  } catch (error) {
+    if (!(error instanceof PageError)) throw error;
+    await forget(name);
+    return loadFrom(undefined, entry, url, ledger, runtime);
+  }
 }
 
 /**
- * The bytes of a local file that starts like a model that fits.
- * @param {File} file
- * @param {Source} source
+ * @param {Response | undefined} kept
+ * @param {import("./registry.js").ModelEntry} entry
+ * @param {string} url
+ * @param {import("./fetch-ledger.js").FetchLedger} ledger
+ * @param {Runtime} runtime
  */
-export async function readLocal(file, { inspect, onProgress }) {
+function loadFrom(kept, { label, bytes, sha256 }, url, ledger, { signal, inspect, onProgress, load }) {
+  let phase = kept === undefined ? "Downloading" : "Reading";
+  const onHeader = async (/** @type {ArrayBuffer} */ header) => {
+    const inspection = await inspect(header);
+    if (inspection === null) return;
+    if (inspection.file_bytes !== bytes) throw sizeMismatch(url, inspection.file_bytes, bytes);
+    phase += `; will need ${megabytes(inspection.memory_bytes)} of memory`;
+  };
+  const report = (/** @type {number} */ done_bytes) => onProgress({ phase, done_bytes, total_bytes: bytes });
+  const request = { url, component: "model", bytes, sha256, signal, kept, onHeader, onProgress: report };
+  const params = kept === undefined ? { sha256, keep_as: label } : { sha256 };
+  return ledger.fetchDeclared(request, (parts) => load(parts, params));
+}
+
+/**
+ * Loads a local file that starts like a model that fits; there is no registered digest to hold it against.
+ * @param {File} file
+ * @param {Runtime} runtime
+ */
+export async function loadLocal(file, { inspect, onProgress, load }) {
   if (file.size > MODEL_BUDGET_BYTES) throw tooLarge(file);
-  const { memory_bytes } = await inspect(await file.slice(0, HEADER_BYTES).arrayBuffer());
-  const phase = `Reading; will need ${megabytes(memory_bytes)} of memory`;
-  onProgress({ phase, done_bytes: 0, total_bytes: file.size });
-  return file.arrayBuffer();
+  const inspection = await inspect(await file.slice(0, HEADER_BYTES).arrayBuffer());
+  const needs = inspection === null ? "" : `; will need ${megabytes(inspection.memory_bytes)} of memory`;
+  onProgress({ phase: `Reading${needs}`, done_bytes: 0, total_bytes: file.size });
+  return load([await file.arrayBuffer()], {});
 }
 
 /** @param {number} bytes */

@@ -16,6 +16,11 @@ export class PageError extends Error {
     this.detail = detail;
   }
 
+  /** What crosses the worker. @returns {Failure} */
+  get failure() {
+    return { code: this.code, message: this.message, detail: this.detail };
+  }
+
   /** @param {Failure} failure */
   static from({ code, message, detail }) {
     return new PageError(code, message, detail);

@@ -17,16 +17,17 @@ import { PageError } from "./page-error.js";
  * @typedef {{
  *   state: State, models: readonly ModelEntry[], modelId: string | null, modelLabel: string | null,
  *   progress: Progress | null, notice: Notice | null, lastErrorCode: string | null, figures: Figures,
- *   ledger: readonly LedgerEntry[],
+ *   ledger: readonly LedgerEntry[], keptFiles: readonly import("./kept.js").Kept[],
  * }} Snapshot
  */
 
 /**
+ * A model that is chosen in `booting` is fetched meanwhile, and loaded by a second `load` after `booted`.
  * `kept` and `emptied` end a generation: the runtime says whether a context is left.
  * @type {Readonly<Record<State, Partial<Record<Event, State>>>>}
  */
 const TRANSITIONS = Object.freeze({
-  "booting": { booted: "ready", died: "runtime-failed" },
+  "booting": { load: "booting", booted: "ready", died: "runtime-failed" },
   "ready": { load: "loading", clear: "ready", died: "runtime-failed" },
   "loading": {
     loaded: "model-ready", rejected: "model-rejected", cancelled: "ready", stop: "loading", died: "runtime-failed",
@@ -61,7 +62,7 @@ const REFUSALS = Object.freeze({
 /** @type {Snapshot} */
 const INITIAL = Object.freeze({
   state: "booting", models: [], modelId: null, modelLabel: null, progress: null, notice: null, lastErrorCode: null,
-  figures: {}, ledger: [],
+  figures: {}, ledger: [], keptFiles: [],
 });
 
 export class Store {

@@ -2,7 +2,7 @@
 /**
  * The worker: Python, one session, and the loop that runs it. Everything between page and worker is one of these.
  *
- *   page -> worker   {id, method, params, data}      data: bytes of a model, transferred; undefined for most
+ *   page -> worker   {id, method, params, data}      data: list of ArrayBuffers, transferred; together they are the bytes
  *   worker -> page   {id, result}                    one answer for each request, in any order
  *                    {id, error: {code, message, detail}}
  *                    {event: "alive", lock}          the worker holds this Web Lock until it dies
@@ -11,9 +11,11 @@
  *                    {event: "token", request, token: {id, text, logprob, index}}
  *
  *   method       params                    data    result
- *   boot         {vendor, lock, control, threads}  {boot_ms, pyodide}
+ *   boot         {vendor, lock, control,           {boot_ms, boot_kind, pyodide, figures}
+ *                 threads, keeps}
  *   inspect                                header  {memory_bytes, file_bytes, family, quantization, context_length}
- *   load                                   file    figures
+ *   load         {sha256, keep_as}         file    figures
+ *   keep                                           {kept}: how many files were put into the Cache API
  *   generate     {prompt, options}                 {finish_reason, text, figures}, after its last token
  *   step                                           {id, text, logprob, index}
  *   stop                                           {stopped}: false if nothing ran
@@ -25,71 +27,141 @@
  * `text` of a generation is what a stop found held back: the start of a character or of a stop string.
  * `control` is a SharedArrayBuffer of one i32, or null where the page is not cross-origin isolated. The page sets it
  * to 1 beside a `stop` request: Python looks at it after every token, so a batch ends early and the request gets in.
- * Without it a batch is one token. Code `RuntimeFailed` means that the worker must be thrown away.
+ * Without it a batch is one token.
+ * A file that is loaded with its `sha256` is hashed first. With a label, `keep_as`, it waits in memory for `keep`, as does
+ * a snapshot of Python after a plain start if the page `keeps`: it asks when nobody waits. Code `RuntimeFailed` means
+ * that the worker must be thrown away.
  */
 
 import { bootPython } from "./boot.js";
+import { digestMismatch } from "./digest.js";
 import { startHelpers } from "./helpers.js";
+import { keep } from "./kept.js";
+import { PageError } from "./page-error.js";
+import { release } from "./release.js";
 
 /**
- * @typedef {{id: number, method: string, params: Record<string, any>, data?: ArrayBuffer}} Request
- * @typedef {import("./page-error.js").Failure} Failure
+ * @typedef {{id: number, method: string, params: Record<string, any>, data: ArrayBuffer[]}} Request
+ * @typedef {import("./python.js").Python} Python
  */
 
 const BATCH_MS = 16;
 
-/** @type {(method: string, params: object, data?: ArrayBuffer) => any} Python's answer to one request */
-let ask = () => {
-  throw new Refusal({ code: "NotReady", message: "Python is not started. Send boot first." });
-};
+/** @type {Python | null} */
+let python = null;
 let batch_ms = 0;
+/** @type {(() => Promise<void>)[]} what a quiet moment is waited for to keep */
+let unkept = [];
 
 /** @type {Readonly<Record<string, (request: Request) => any>>} */
 const METHODS = Object.freeze({
   boot: ({ params }) => boot(params),
+  inspect: ({ params, data }) => withBytes(data, (header) => ask("inspect", params, header)),
+  load: ({ params, data }) => load(params, data),
+  keep: () => keepAll(),
   generate: ({ id, params }) => generate(id, params),
-  inspect: passOn, load: passOn, step: passOn, stop: passOn, reset: passOn, free: passOn, diagnostics: passOn,
-  calibrate: passOn,
+  step: passOn, stop: passOn, reset: passOn, free: passOn, diagnostics: passOn, calibrate: passOn,
 });
-
-class Refusal extends Error {
-  /** @param {Failure} failure */
-  constructor(failure) {
-    super(failure.message);
-    this.failure = failure;
-  }
-}
 
 self.addEventListener("message", async (/** @type {MessageEvent<Request>} */ event) => {
   const { id, method } = event.data;
   try {
     const handle = METHODS[method];
-    if (handle === undefined) throw new Refusal({ code: "UnknownMethod", message: `The worker has no method ${method}.` });
+    if (handle === undefined) throw new PageError("UnknownMethod", `The worker has no method ${method}.`);
     self.postMessage({ id, result: await handle(event.data) });
   } catch (error) {
-    self.postMessage({ id, error: error instanceof Refusal ? error.failure : runtimeFailed(error) });
+    self.postMessage({ id, error: error instanceof PageError ? error.failure : runtimeFailed(error) });
   }
 });
 
 /** @param {Request} request */
-function passOn({ method, params, data }) {
-  return ask(method, params, data);
+function passOn({ method, params }) {
+  return ask(method, params);
+}
+
+/**
+ * Python's answer to one request.
+ * @param {string} method
+ * @param {object} params
+ * @param {import("./python.js").PythonBytes} [data]
+ */
+function ask(method, params, data) {
+  const { result, error } = started().request(method, params, data);
+  if (error !== undefined) throw PageError.from(error);
+  return result;
+}
+
+function started() {
+  if (python === null) throw new PageError("NotReady", "Python is not started. Send boot first.");
+  return python;
 }
 
 /** @param {Record<string, any>} params */
-async function boot({ vendor, lock, control, threads }) {
+async function boot({ vendor, lock, control, threads, keeps }) {
   holdLock(lock);
   const flag = control === null ? null : new Int32Array(control);
   batch_ms = flag === null ? 0 : BATCH_MS;
   const stopRequested = () => flag !== null && Atomics.load(flag, 0) === 1;
-  const help = await startHelpers(threads - 1);
-  const { request, ...facts } = await bootPython(vendor, { emit, stopRequested, onProgress, threads, help });
-  ask = (method, params, data) => {
-    const answer = request(method, JSON.stringify(params), data);
-    if (answer.error !== undefined) throw new Refusal(answer.error);
-    return answer.result;
-  };
-  return facts;
+  const helping = startHelpers(threads - 1);
+  const begun = await bootPython(vendor, keeps, { emit, stopRequested, threads, helping }, onProgress);
+  python = begun.python;
+  if (begun.keep !== null) unkept.push(begun.keep);
+  return { ...begun.facts, figures: ask("diagnostics", {}) };
+}
+
+/**
+ * The model in `data`. With a digest it is refused before Python sees it; with a label too it is kept later.
+ * @param {Record<string, any>} params
+ * @param {ArrayBuffer[]} data
+ */
+function load({ sha256, keep_as, ...params }, data) {
+  return withBytes(data, async (file) => {
+    if (sha256 !== undefined) await verify(file, sha256);
+    const figures = ask("load", params, file);
+    if (keep_as === undefined) release(...data);
+    else unkept.push(() => keepModel(sha256, keep_as, data));
+    return figures;
+  });
+}
+
+/**
+ * @param {import("./python.js").PythonBytes} file
+ * @param {string} expected
+ */
+async function verify(file, expected) {
+  const found = await file.sha256();
+  if (found !== expected) throw digestMismatch(found, expected);
+}
+
+/**
+ * @param {ArrayBuffer[]} data
+ * @param {(bytes: import("./python.js").PythonBytes) => any} use
+ */
+async function withBytes(data, use) {
+  const bytes = started().bytesOf(data);
+  try {
+    return await use(bytes);
+  } finally {
+    bytes.free();
+  }
+}
+
+/**
+ * @param {string} sha256
+ * @param {string} label
+ * @param {ArrayBuffer[]} data
+ */
+function keepModel(sha256, label, data) {
+  const body = new Blob(data);
+  release(...data);
+  return keep({ name: `model/${sha256}`, label, bytes: body.size, sha256 }, body);
+}
+
+async function keepAll() {
+  const waiting = unkept;
+  unkept = [];
+  for (const keepOne of waiting) await keepOne();
+  return { kept: waiting.length };
 }
 
 let generating = 0;
@@ -121,13 +193,9 @@ function emit(id, text, logprob, index) {
   self.postMessage({ event: "token", request: generating, token: { id, text, logprob, index } });
 }
 
-/**
- * @param {string} phase
- * @param {number} done_bytes
- * @param {number} total_bytes
- */
-function onProgress(phase, done_bytes, total_bytes) {
-  self.postMessage({ event: "boot", phase, done_bytes, total_bytes });
+/** @type {import("./boot-progress.js").OnProgress} */
+function onProgress(progress) {
+  self.postMessage({ event: "boot", ...progress });
 }
 
 const turns = new MessageChannel();

@@ -14,6 +14,7 @@ from tests.web.desk import STORYTELLER, Desk
 @pytest.fixture(scope="session")
 def shared_desk(browser: Browser, server: str) -> Iterator[Desk]:
     with browser.new_context(viewport={"width": 1280, "height": 860}) as context:
+        context.add_init_script("delete globalThis.caches")  # models come from the server, whatever a test did before
         desk = Desk(context.new_page(), server)
         desk.reaches("ready")
         yield desk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -71,6 +72,18 @@ def test_every_member_of_the_api_is_documented():
 def test_an_element_of_the_contract_is_on_the_page_and_documented(name: str):
     assert PAGE.count(f'id="{name}"') == 1
     assert name in DOCUMENTED
+
+
+def test_the_page_asks_at_once_for_every_module_that_main_js_leads_to():
+    needed, waiting = set(), ["main.js"]
+    while waiting:
+        module = Path(waiting.pop())
+        found = re.findall(r'^import .* from "(.*)";$', SOURCES[module.name], re.MULTILINE)
+        new = {os.path.normpath(module.parent / name) for name in found} - needed
+        needed |= new
+        waiting += new
+    asked = set(re.findall(r'(?:modulepreload" href|type="module" src)="(.*?)"', PAGE))
+    assert asked == needed | {"main.js"}
 
 
 def test_nothing_is_put_into_the_page_as_markup():

@@ -19,7 +19,7 @@ const GROUPS = Object.freeze([
     ["decode_tokens_per_second", "Tokens per second"], ["prompt_tokens_per_second", "Prompt tokens per second"],
     ["time_to_first_token_ms", "First token (ms)"], ["model_load_ms", "Model load (ms)"],
     ["model_fetch_ms", "Model fetch (ms)"], ["emit_ms", "Emit kernels (ms)"], ["compile_ms", "Compile (ms)"],
-    ["boot_ms", "Start of Python (ms)"],
+    ["boot_ms", "Start of Python (ms)"], ["boot_kind", "Started from"],
   ]],
   ["Memory", [
     ["linear_memory_bytes", "Linear memory"], ["planned_memory_bytes", "Planned"], ["file_bytes", "Model file"],
@@ -105,9 +105,10 @@ function showLedger(ledger) {
   if (JSON.stringify(ledger) === JSON.stringify(shown)) return;
   shown = ledger;
   element("fetches").querySelector("tbody")?.replaceChildren(...ledger.map((entry) => {
-    const { component, declared_bytes, accepted_bytes, sha256, outcome } = entry;
+    const { component, source, requests, declared_bytes, accepted_bytes, sha256, outcome } = entry;
+    const from = requests > 1 ? `${source}, ${requests} requests` : source;
     const row = document.createElement("tr");
-    row.append(...[component, declared_bytes ?? "", accepted_bytes, sha256?.slice(0, 8) ?? "", outcome]
+    row.append(...[component, from, declared_bytes ?? "", accepted_bytes, sha256?.slice(0, 8) ?? "", outcome]
       .map((value) => cell("td", String(value))));
     return row;
   }));

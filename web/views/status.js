@@ -9,9 +9,11 @@ import { element } from "./element.js";
  * @typedef {import("../store.js").State} State
  */
 
+const NO_MODEL = "The model";
+
 /** @type {Readonly<Record<State, (label: string) => string>>} */
 const SENTENCES = Object.freeze({
-  "booting": () => "Starting Python",
+  "booting": (label) => (label === NO_MODEL ? "Starting Python" : `Starting Python, then loading ${label}`),
   "ready": () => "Ready. Choose a model.",
   "loading": (label) => `Loading ${label}`,
   "model-ready": (label) => `${label} is loaded. Write how the text begins.`,
@@ -43,7 +45,7 @@ export function mountStatus(store, restart) {
 function showState(status, { state, modelLabel, notice }) {
   const [sentence, detail] = /** @type {HTMLCollectionOf<HTMLElement>} */ (status.children);
   if (sentence === undefined || detail === undefined) return;
-  setText(sentence, SENTENCES[state](modelLabel ?? "The model"));
+  setText(sentence, SENTENCES[state](modelLabel ?? NO_MODEL));
   setText(detail, notice?.message ?? "");
   detail.hidden = notice === null;
   status.dataset["code"] = detail.dataset["code"] = notice?.code ?? "";

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from tinypylm import canonical
+from tinypylm_tools.browser import find_browser, launch_arguments
 from tinypylm_tools.commands.registry import FILE_NAME, entry
 from tinypylm_tools.model_file import ModelFile
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 OUR_PAGE_LOADED = "#status[data-state=model-ready]"
+OUR_FILES_KEPT = "#kept tbody tr:nth-child(2)"
+"""A snapshot of Python and the model, which the page keeps when nobody has asked it for anything for a second."""
+_STAY_MS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +35,12 @@ class Visits:
 
 def visit_ours(browser: Browser, address: str, model_id: str) -> Visits:
     """The page of this project, told in its address which model to load."""
-    return _visits(browser, f"{address}?{urlencode({'model': model_id, 'threads': 1})}", OUR_PAGE_LOADED)
+    query = urlencode({"model": model_id, "threads": 1})
+    return _visits(browser, f"{address}?{query}", OUR_PAGE_LOADED, OUR_FILES_KEPT)
 
 
 def visit_peer(browser: Browser, address: str) -> Visits:
-    return _visits(browser, address, LOADED_PEER)
+    return _visits(browser, address, LOADED_PEER, LOADED_PEER)
 
 
 def clone_with(root: Path, file: ModelFile, folder: Path) -> Path:
@@ -50,19 +56,27 @@ def clone_with(root: Path, file: ModelFile, folder: Path) -> Path:
     return clone
 
 
-def _visits(browser: Browser, address: str, ready: str) -> Visits:
-    """Two visits of one person, whose browser keeps what the first one brought."""
-    context = browser.new_context()
-    try:
-        return Visits(_visit(context.new_page(), address, ready), _visit(context.new_page(), address, ready))
-    finally:
-        context.close()
+def _visits(browser: Browser, address: str, ready: str, kept: str) -> Visits:
+    """Two visits of one person; the first ends when the selector `kept` finds something too, and a while has passed.
+
+    With a profile on disk, as a person has one: in a private window Chromium keeps no compiled code.
+    """
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        context = browser.browser_type.launch_persistent_context(
+            profile, executable_path=find_browser(), args=launch_arguments())
+        try:
+            page = context.new_page()
+            first_ms = _ready_ms(page, address, ready)
+            page.wait_for_selector(kept, state="attached", timeout=TIMEOUT_MS)
+            page.wait_for_timeout(_STAY_MS)
+            page.close()
+            return Visits(first_ms, _ready_ms(context.new_page(), address, ready))
+        finally:
+            context.close()
 
 
-def _visit(page: Page, address: str, ready: str) -> float:
+def _ready_ms(page: Page, address: str, ready: str) -> float:
     """Milliseconds from the navigation until the selector `ready` finds something."""
     page.goto(address, wait_until="commit")
     page.wait_for_selector(ready, state="attached", timeout=TIMEOUT_MS)
-    waited_ms = page.evaluate("performance.now()")
-    page.close()
-    return float(waited_ms)
+    return float(page.evaluate("performance.now()"))
