@@ -17,8 +17,8 @@ from tinypylm.calibration import kernel_rate, macs_per_token
 from tinypylm.errors import ErrorCode, SlmError
 from tinypylm.format import parse_header
 from tinypylm.hosts import Buffer, Host
-from tinypylm.memory import plan_memory
-from tinypylm.options import SamplingOptions
+from tinypylm.memory import KVCache, plan_memory
+from tinypylm.options import SamplingOptions, kv_cache_option
 from tinypylm.session import Session
 
 Emit = Callable[[int, str, float, int], object]
@@ -58,7 +58,7 @@ class App:
         """What the first 108 bytes of a file promise; if they are refused, no more of it is downloaded."""
         header = parse_header(data)
         return {
-            "memory_bytes": plan_memory(header.config, header.file_bytes).total_bytes,
+            "memory_bytes": plan_memory(header.config, header.file_bytes, _kv_cache(params)).total_bytes,
             "file_bytes": header.file_bytes,
             "family": header.config.family.name.lower(),
             "quantization": header.config.quantization.label,
@@ -66,7 +66,7 @@ class App:
         }
 
     def _load(self, params: Params, data: Buffer) -> Answer:
-        return {**self._session.load(data)}
+        return {**self._session.load(data, _kv_cache(params))}
 
     def _start(self, params: Params, data: Buffer) -> Answer:
         options = SamplingOptions.from_dict(cast(Mapping[str, object], params["options"]))
@@ -117,6 +117,10 @@ class App:
 
     def _diagnostics(self, params: Params, data: Buffer) -> Answer:
         return {**self._session.diagnostics()}
+
+
+def _kv_cache(params: Params) -> KVCache:
+    return kv_cache_option(params.get("kv_cache", KVCache.F32))
 
 
 def _at_once() -> bool:

@@ -17,7 +17,15 @@ from tinypylm.format import Model
 from tinypylm.hosts import Buffer, Host, Instance
 from tinypylm.kernels import sampling
 from tinypylm.kernels import threads as job
-from tinypylm.memory import CANDIDATE_HEADER_BYTES, CHUNK_TOKENS, MAX_CANDIDATES, MemoryPlan, aligned, plan_memory
+from tinypylm.memory import (
+    CANDIDATE_HEADER_BYTES,
+    CHUNK_TOKENS,
+    MAX_CANDIDATES,
+    KVCache,
+    MemoryPlan,
+    aligned,
+    plan_memory,
+)
 from tinypylm.wasm.binary import MemoryImport
 from tinypylm.wasm.kernel import Function, Kernel, ModuleBuilder
 from tinypylm.wasm.values import Value, i32
@@ -128,12 +136,12 @@ class Engine:
         self._found: dict[int, Candidates] = {}
 
     @classmethod
-    def load(cls, model: Model, data: Buffer, host: Host) -> Engine:
+    def load(cls, model: Model, data: Buffer, host: Host, kv_cache: KVCache = KVCache.F32) -> Engine:
         """Emits and compiles the module for `model`, whose file is `data`, and copies the file into its memory.
 
-        Raises `EngineError` if the host refuses the module or the memory.
+        Raises `EngineError` if the host refuses the module or the memory, `OptionError` if f16 does not fit the model.
         """
-        plan = plan_memory(model.config, model.file_bytes)
+        plan = plan_memory(model.config, model.file_bytes, kv_cache)
         start = perf_counter()
         module = emit(model, plan, host.threads)
         emit_ms = (perf_counter() - start) * 1000

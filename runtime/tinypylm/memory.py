@@ -7,8 +7,10 @@ the order below, each 64-byte aligned. Nothing is allocated here, and nothing mo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from tinypylm.config import Family, ModelConfig
+from tinypylm.errors import ErrorCode, OptionError
 
 CHUNK_TOKENS = 16
 """Prompt tokens that go through the network in one call; scratch vectors exist this many times."""
@@ -23,6 +25,18 @@ MAX_CANDIDATES = 1024
 CANDIDATE_HEADER_BYTES = 16
 ENGINE_MEMORY_BUDGET_BYTES = 268_435_456
 """A model whose plan needs more than this is refused before a byte of weights is fetched."""
+
+
+class KVCache(StrEnum):
+    """How keys and values are kept. f16 halves the cache; it needs heads of whole vectors, 8 elements."""
+
+    F32 = "f32"
+    F16 = "f16"
+
+    @property
+    def element_bytes(self) -> int:
+        return 4 if self is KVCache.F32 else 2
+
 
 PAGE_BYTES = 65_536
 ALIGNMENT_BYTES = 64
@@ -49,6 +63,7 @@ class MemoryPlan:
 
     regions: dict[str, Region]
     used_bytes: int
+    kv_cache: KVCache
 
     @property
     def pages(self) -> int:
@@ -79,9 +94,10 @@ def padded_context(config: ModelConfig) -> int:
     return aligned(config.context_length, 4)
 
 
-def plan_memory(config: ModelConfig, file_bytes: int) -> MemoryPlan:
-    """The regions of a model of this shape whose file has `file_bytes` bytes."""
-    sizes = {"file": (file_bytes, 1), "k_cache": (_cache_bytes(config), 1), "v_cache": (_cache_bytes(config), 1)}
+def plan_memory(config: ModelConfig, file_bytes: int, kv_cache: KVCache = KVCache.F32) -> MemoryPlan:
+    """The regions of a model of this shape whose file has `file_bytes` bytes. Raises OptionError for an f16 cache."""
+    cache_bytes = config.n_layers * cache_layer_bytes(config, kv_cache)
+    sizes = {"file": (file_bytes, 1), "k_cache": (cache_bytes, 1), "v_cache": (cache_bytes, 1)}
     sizes |= {name: (4 * floats, _scratch_rows(name)) for name, floats in _scratch_floats(config).items()}
     sizes["scores"] = 4 * padded_context(config), MAX_THREADS
     sizes |= {name: (size, 1) for name, size in _sampling_bytes(config).items()}
@@ -91,16 +107,20 @@ def plan_memory(config: ModelConfig, file_bytes: int) -> MemoryPlan:
         stride = aligned(row_bytes)
         regions[name] = Region(address, stride * rows, stride)
         address += stride * rows
-    return MemoryPlan(regions, address)
+    return MemoryPlan(regions, address, kv_cache)
 
 
 def _scratch_rows(region: str) -> int:
     return CHUNK_TOKENS * (MAX_THREADS if region in PRIVATE_REGIONS else 1)
 
 
-def _cache_bytes(config: ModelConfig) -> int:
-    """f32[n_layers, n_kv_heads, context, head_dim], the last two padded."""
-    return 4 * config.n_layers * config.n_kv_heads * padded_context(config) * padded_head_dim(config)
+def cache_layer_bytes(config: ModelConfig, kv_cache: KVCache) -> int:
+    """Keys, or values, of one layer: [n_kv_heads, context, head_dim], the last two padded. Raises OptionError."""
+    if kv_cache is KVCache.F16 and config.head_dim % 8:
+        raise OptionError(
+            ErrorCode.OPTION_OUT_OF_RANGE, f"kv_cache is f16, which needs a head_dim that 8 divides; this model's is "
+            f"{config.head_dim}. Load it with f32", {"option": "kv_cache", "found": "f16", "expected": "f32"})
+    return kv_cache.element_bytes * config.n_kv_heads * padded_context(config) * padded_head_dim(config)
 
 
 def _scratch_floats(config: ModelConfig) -> dict[str, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 
 from tinypylm.errors import ErrorCode, OptionError
-from tinypylm.memory import MAX_CANDIDATES
+from tinypylm.memory import MAX_CANDIDATES, KVCache
 
 MIN_TEMPERATURE = 0.001
 MAX_TEMPERATURE = 100.0
@@ -59,6 +59,12 @@ class SamplingOptions:
                 raise _unknown(name, known)
         converted = {name: _from_json(name, value) for name, value in values.items()}
         return cls(**converted)  # type: ignore[arg-type]  # __post_init__ checks the types
+
+
+def kv_cache_option(value: object) -> KVCache:
+    """How to keep keys and values, from a JSON value. Raises OptionError."""
+    _require("kv_cache", value, lambda name: name in list(KVCache), " or ".join(KVCache))
+    return KVCache(str(value))
 
 
 _TEMPERATURE_RULE = f"0 (greedy), or a number from {MIN_TEMPERATURE} to {MAX_TEMPERATURE:g}"

@@ -16,6 +16,7 @@ from tinypylm.engine import Engine
 from tinypylm.errors import Detail, ErrorCode, SessionError, SlmError
 from tinypylm.format import parse
 from tinypylm.generation import Deadline, FinishReason, Generation, TokenEvent
+from tinypylm.memory import KVCache
 from tinypylm.options import SamplingOptions
 from tinypylm.output import OUTPUT_LIMIT_BYTES
 from tinypylm.states import Event, State, after
@@ -62,8 +63,8 @@ class Session:
         """The tokens of the prompt that stands in the context."""
         return self._generation.context.prompt_ids if self._generation else ()
 
-    def load(self, data: Buffer) -> Figures:
-        """Replaces the model; the figures of the new one. Raises FormatError, BudgetError or EngineError.
+    def load(self, data: Buffer, kv_cache: KVCache = KVCache.F32) -> Figures:
+        """Replaces the model; the figures of the new one. Raises FormatError, BudgetError, OptionError or EngineError.
 
         The old model is freed first, so two never share the memory, and none is loaded after a failure.
         """
@@ -73,7 +74,7 @@ class Session:
         started = perf_counter()
         try:
             model = parse(data)
-            engine, tokenizer = Engine.load(model, data, self._host), Tokenizer.of(model)
+            engine, tokenizer = Engine.load(model, data, self._host, kv_cache), Tokenizer.of(model)
         except SlmError as error:
             self.last_error_code = error.code
             raise

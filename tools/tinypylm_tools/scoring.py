@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from tinypylm.engine import Engine
 from tinypylm.errors import ErrorCode, ToolError
 from tinypylm.hosts.native import NativeHost
+from tinypylm.memory import KVCache
 from tinypylm.tokenizer import Tokenizer
 from tinypylm_tools.model_file import open_model
 
 
-def open_engine(path: Path) -> tuple[Engine, Tokenizer]:
+def open_engine(path: Path, kv_cache: KVCache = KVCache.F32) -> tuple[Engine, Tokenizer]:
     """The model of a file, compiled for this machine, and its tokenizer. Raises SlmError."""
     file = open_model(path)
-    return Engine.load(file.model, file.data, NativeHost()), Tokenizer.of(file.model)
+    return Engine.load(file.model, file.data, NativeHost(), kv_cache), Tokenizer.of(file.model)
 
 
 def checked_ids(engine: Engine, ids: Sequence[int]) -> Sequence[int]:
@@ -45,13 +46,13 @@ def logit_rows(engine: Engine, ids: Sequence[int]) -> Iterator[NDArray[np.float3
         yield np.frombuffer(engine.logits(), "<f4")
 
 
-def bits_per_byte(path: Path, documents: Iterable[str]) -> float:
+def bits_per_byte(path: Path, documents: Iterable[str], kv_cache: KVCache = KVCache.F32) -> float:
     """-sum(log2 p(token)) / UTF-8 bytes of the text that those tokens stand for, over all documents.
 
     A document is bos, its tokens, and the end token, where the model has them, cut to context_length tokens. The end
     token counts in the sum; a first token that nothing precedes counts in neither. Raises SlmError.
     """
-    engine, tokenizer = open_engine(path)
+    engine, tokenizer = open_engine(path, kv_cache)
     bits, size_bytes = 0.0, 0
     for document in documents:
         ids = document_ids(engine, tokenizer, document)

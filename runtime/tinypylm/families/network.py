@@ -13,8 +13,8 @@ from tinypylm.config import DType, Role
 from tinypylm.families import sharing
 from tinypylm.families.sharing import HEADS, PRIVATE, TOKENS, Sharing
 from tinypylm.format import Model
-from tinypylm.kernels import activation, attention, embedding, linear, norm, rotary, threads
-from tinypylm.memory import CHUNK_TOKENS, MemoryPlan, padded_context, padded_head_dim
+from tinypylm.kernels import activation, attention, embedding, half, linear, norm, rotary, threads
+from tinypylm.memory import CHUNK_TOKENS, KVCache, MemoryPlan, cache_layer_bytes, padded_context, padded_head_dim
 from tinypylm.wasm.kernel import Function, Kernel, ModuleBuilder, Ptr
 from tinypylm.wasm.values import Value, f32, i32
 
@@ -203,8 +203,8 @@ class Network:
         c = self.config
         step, group = padded_head_dim(c), c.n_heads // c.n_kv_heads
         kernel = self.kernel(attention.attend, "attend", heads=c.n_heads, kv_heads=c.n_kv_heads, head_dim=c.head_dim,
-                             padded_dim=step, positions=padded_context(c))
-        self._sharing.use(HEADS, writes=[out, "rotated", "k_cache", "v_cache"], reads=["query", "key", "value"])
+                             padded_dim=step, positions=padded_context(c), half=self._plan.kv_cache is KVCache.F16)
+        self._sharing.use(HEADS, writes=[out, "key", "rotated", "k_cache", "v_cache"], reads=["query", "value"])
         first, end = self._sharing.part(self.k, self.thread, c.n_kv_heads, unit=1)
         self._place(layer, position, (first, end), (self.k.let(first * group), self.k.let(end * group)))
         caches = self._cache("k_cache", layer), self._cache("v_cache", layer)
@@ -216,25 +216,32 @@ class Network:
 
     def _place(self, layer: int, position: i32, key_heads: tuple[i32, i32], query_heads: tuple[i32, i32]) -> None:
         """Turns the queries of these heads, and puts the keys, turned, and the values where the cache has them."""
-        c = self.config
-        shape = {"head_dim": c.head_dim, "rotary_dim": c.rotary_dim, "interleaved": c.interleaved_rotary}
-        step = padded_head_dim(c)
-        per_head = step * padded_context(c)
-        turn = self.kernel(rotary.rotate, "rotate_query", out_stride=step, **shape)
-        turn_key = self.kernel(rotary.rotate, "rotate_key", out_stride=per_head, **shape)
-        place = self.kernel(rotary.place, "place_value", head_dim=c.head_dim, out_stride=per_head)
+        c, kv_cache = self.config, self._plan.kv_cache
+        step, head_dim = padded_head_dim(c), c.head_dim
+        turn = self._rotation("rotate_query", step)
+        row_bytes = step * kv_cache.element_bytes
         keys, values = self._cache("k_cache", layer), self._cache("v_cache", layer)
         with self.each_token() as t:
-            at = self.k.let((position + t) * (4 * step))
+            at = self.k.let((position + t) * row_bytes)
             angles = self.row("cosines", t), self.row("sines", t)
             self.k.call(turn, self.row("rotated", t), self.row("query", t), *angles, *query_heads)
-            self.k.call(turn_key, keys + at, self.row("key", t), *angles, *key_heads)
-            self.k.call(place, values + at, self.row("value", t), *key_heads)
+            turned = self.row("key", t)
+            self.k.call(self._rotation("rotate_key", head_dim), turned, turned, *angles, *key_heads)
+            for cache, row in ((keys, turned), (values, self.row("value", t))):
+                self.k.call(self._placing(step * padded_context(c)), cache + at, row, *key_heads)
+
+    def _rotation(self, name: str, out_stride: int) -> Function[Value]:
+        c = self.config
+        return self.kernel(rotary.rotate, name, head_dim=c.head_dim, rotary_dim=c.rotary_dim, out_stride=out_stride,
+                           interleaved=c.interleaved_rotary)
+
+    def _placing(self, out_stride: int) -> Function[Value]:
+        body = rotary.place if self._plan.kv_cache is KVCache.F32 else half.halve
+        return self.kernel(body, "place", head_dim=self.config.head_dim, out_stride=out_stride)
 
     def _cache(self, region: str, layer: int) -> Ptr:
-        c = self.config
-        per_layer = 4 * c.n_kv_heads * padded_context(c) * padded_head_dim(c)
-        return self.k.at(self._plan.regions[region].address + layer * per_layer)
+        layer_bytes = cache_layer_bytes(self.config, self._plan.kv_cache)
+        return self.k.at(self._plan.regions[region].address + layer * layer_bytes)
 
     def keep_last(self, region: str) -> None:
         """The first row of `region` = its last token's row."""

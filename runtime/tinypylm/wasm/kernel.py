@@ -58,6 +58,7 @@ class Ptr:
         self.f32x4: View[f32x4] = View(self, f32x4, "v128.load", "v128.store", 4)
         self.i16x8: View[i16x8] = View(self, i16x8, "v128.load", "v128.store", 2)
         self.i8x8: View[i16x8] = View(self, i16x8, "v128.load8x8_s", None, 1)
+        self.i16x4: View[i32x4] = View(self, i32x4, "v128.load16x4_s", None, 2)
         self.u16x4: View[i32x4] = View(self, i32x4, "v128.load16x4_u", None, 2)
         self.bytes16: View[v128] = View(self, v128, "v128.load", "v128.store", 1)
 

@@ -90,6 +90,13 @@ class i32x4(v128):
     def __lshift__(self, bits: int) -> i32x4:
         return i32x4.apply("i32x4.shl", self, i32.const(bits))
 
+    def __rshift__(self, bits: int) -> i32x4:
+        """The sign comes in from above."""
+        return i32x4.apply("i32x4.shr_s", self, i32.const(bits))
+
+    def __gt__(self, other: int) -> i32x4:
+        return i32x4.apply("i32x4.gt_s", self, i32x4.const(other))
+
 
 class f32x4(_Float, v128):
     name = "f32x4"

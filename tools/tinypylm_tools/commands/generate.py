@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from tinypylm.hosts.native import NativeHost
+from tinypylm.memory import KVCache
 from tinypylm.options import SamplingOptions
 from tinypylm.session import Session
 from tinypylm_tools.model_file import read_model
@@ -40,9 +41,12 @@ _INTERRUPTED = 130
 @click.option("--max-tokens", type=int, default=_DEFAULTS.max_tokens, show_default=True,
               help="End after so many tokens.")
 @click.option("--stop", "stop_strings", multiple=True, metavar="TEXT", help="End before this text; may be repeated.")
+@click.option("--kv-cache", type=click.Choice(list(KVCache)), default=KVCache.F32, show_default=True,
+              help="How keys and values are kept: f16 takes half of the memory and changes the logits a little.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end instead of streaming.")
 @click.pass_context
-def command(context: click.Context, /, model: Path, prompt: str, as_json: bool, **options: object) -> None:
+def command(context: click.Context, /, model: Path, prompt: str, kv_cache: str, as_json: bool,
+            **options: object) -> None:
     """Continue a prompt with the model in the file MODEL.
 
     Ctrl-C ends the text where it is, with finish reason "cancelled" and exit status 130.
@@ -55,7 +59,7 @@ def command(context: click.Context, /, model: Path, prompt: str, as_json: bool, 
     sampling = SamplingOptions.from_dict(options)
     data = read_model(model)
     session = Session(NativeHost())
-    session.load(data)
+    session.load(data, KVCache(kv_cache))
     writer = Writer()
     session.start(prompt, sampling)
     ids, text = tell(session, (lambda piece: None) if as_json else writer.write)
@@ -96,7 +100,7 @@ def summary(
     figures = session.diagnostics()
     return {
         "model": figures["model_id"], "model_sha256": digest, "engine": figures["engine"],
-        "seed": sampling.seed, "options": asdict(sampling),
+        "kv_cache": figures["kv_cache"], "seed": sampling.seed, "options": asdict(sampling),
         "prompt_ids": list(session.prompt_ids), "ids": ids, "text": text, "finish_reason": session.finish_reason,
         "timings": {
             "load_ms": figures["model_load_ms"],

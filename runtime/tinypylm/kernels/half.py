@@ -1,0 +1,45 @@
+"""Half precision (IEEE 754 binary16) as the KV cache keeps it: without subnormals, infinities and NaN.
+
+A magnitude below 2^-14 becomes zero, one above 65,504 becomes 65,504; others are rounded to nearest, ties to even.
+"""
+
+from __future__ import annotations
+
+from tinypylm.wasm.kernel import Kernel, Ptr
+from tinypylm.wasm.values import i32
+from tinypylm.wasm.vectors import f32x4, i16x8, i32x4
+
+SMALLEST, LARGEST = 2.0**-14, 65504.0
+_SMALLEST_BITS = 0x38800000  # of 2^-14 as f32
+_REBIAS = (127 - 15) << 23
+_SIGN = -0x8000_0000
+_SIGN_AND_VALUE = _SIGN | 0x0FFF_E000  # of an f16's bits, sign-extended and shifted to f32's mantissa
+_EXPONENT_SHIFT = 2.0**112
+
+
+def halve(k: Kernel, out: Ptr, x: Ptr, first: i32, end: i32, *, head_dim: int, out_stride: int) -> None:
+    """Heads first <= h < end of x: f32[heads, head_dim] as f16; head h starts h * out_stride elements into out
+
+    head_dim is a multiple of 8.
+    """
+    with k.range(end, start=first) as head:
+        source = k.pointer(x.value + head * (4 * head_dim))
+        target = k.pointer(out.value + head * (2 * out_stride))
+        with k.range(head_dim, step=8) as i:
+            target.i16x8[i] = i16x8.narrow(_codes(k, source.f32x4[i]), _codes(k, source.f32x4[i, 4]))
+
+
+def _codes(k: Kernel, x: f32x4) -> i32x4:
+    """The f16 bits of each lane, sign-extended."""
+    bits = k.let(x.pmax(-LARGEST).pmin(LARGEST).view(i32x4))
+    magnitude = k.let(bits & i32x4.const(0x7FFF_FFFF))
+    odd = (magnitude >> 13) & i32x4.const(1)
+    rounded = (magnitude + odd + (0xFFF - _REBIAS)) >> 13
+    value = k.let(rounded & (magnitude > _SMALLEST_BITS - 1))
+    sign = bits >> 31 << 15
+    return value | sign
+
+
+def widen(x: i32x4) -> f32x4:
+    """Sign-extended f16 bits as f32."""
+    return (x << 13 & i32x4.const(_SIGN_AND_VALUE)).view(f32x4) * _EXPONENT_SHIFT
