@@ -5,7 +5,7 @@ The addresses of `plan` hold from `load` to `free`. A token costs one call into 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from struct import Struct
 from time import perf_counter
 
@@ -212,10 +212,13 @@ class Engine:
         self._project_pending()
         return float(_F32.unpack(self._live().read(self.plan.regions["logits"].address + 4 * token, 4))[0])
 
-    def reset(self) -> None:
-        """Forgets which tokens were seen; positions of the KV cache are written before they are read."""
+    def reset(self, seen_ids: Iterable[int] = ()) -> None:
+        """From now on exactly these tokens count as seen; positions of the KV cache are written before they are read."""
         seen = self.plan.regions["seen"]
-        self._live().write(seen.address, bytes(seen.size_bytes))
+        marks = bytearray(seen.size_bytes)
+        for token in seen_ids:
+            marks[token] = 1
+        self._live().write(seen.address, marks)
         self._logits_pending = False
 
     def free(self) -> None:
