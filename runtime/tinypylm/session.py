@@ -225,8 +225,12 @@ class Session:
 
     def _fail(self, error: SlmError) -> None:
         self.last_error_code = error.code
-        self.state = self._after(Event.FAILED)
-        self._clear()
+        lost = error.code is ErrorCode.HELPER_LOST
+        self.state = self._after(Event.LOST if lost else Event.FAILED)
+        if lost:
+            self._unload()
+        else:
+            self._clear()
 
     def _clear(self) -> None:
         self._loaded.engine.reset()
