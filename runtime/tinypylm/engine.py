@@ -221,7 +221,7 @@ class Engine:
         return float(_F32.unpack(self._live().read(self.plan.regions["logits"].address + 4 * token, 4))[0])
 
     def reset(self, seen_ids: Iterable[int] = ()) -> None:
-        """From now on exactly these tokens count as seen; positions of the KV cache are written before they are read."""
+        """From now on exactly these tokens are seen; positions of the KV cache are written before they are read."""
         seen = self.plan.regions["seen"]
         marks = bytearray(seen.size_bytes)
         for token in seen_ids:

@@ -85,8 +85,8 @@ class Session:
         """A new context, in which `advance` reads the prompt and continues it.
 
         Tokens that the prompt shares with the beginning of the context before it stay in the KV cache: the same
-        bits as a new computation would put there. A prompt may fill the context: then one token can follow it. Raises SessionError EmptyPrompt or
-        ContextExceeded, which leave the old context as it was.
+        bits as a new computation would put there. A prompt may fill the context: then one token can follow it.
+        Raises SessionError EmptyPrompt or ContextExceeded, which leave the old context as it was.
         """
         following = self._after(Event.START)
         engine, tokenizer = self._loaded.engine, self._loaded.tokenizer

@@ -14,36 +14,39 @@ pytestmark = pytest.mark.browser
 
 ENDLESS = scripted_model(b"abcdefgh", context_length=8192, ends=False)
 
-KEEP_HELPERS = """
+FAILS = "super.postMessage({module: null, memory, thread})"
+HANGS = "0"
+OTHER_WORKERS = """
 const Started = self.Worker;
 self.helpers = [];
 self.Worker = class extends Started {
-  constructor(...how) {
-    super(...how);
+  constructor(address, how) {
+    super(ADDRESS, how);
     self.helpers.push(this);
+  }
+  postMessage(share) {
+    const {module, memory, thread} = share;
+    SEND;
   }
 };
 """
-FAILS = 'WebAssembly.instantiate = () => Promise.reject(new Error("refused"));\n'
-HANGS = "WebAssembly.instantiate = () => new Promise(() => undefined);\n"
 
 
-def preceded_by(code: str) -> Callable[[Route], None]:
-    """A script as the server has it, with `code` in front."""
+def helpers(address: str = "address", send: str = "super.postMessage(share)") -> str:
+    """What makes the worker keep its helpers in `self.helpers`, and start and instruct them so."""
+    return OTHER_WORKERS.replace("ADDRESS", address).replace("SEND", send)
+
+
+def desk_with(browser: Browser, server: str, query: str, code: str) -> tuple[BrowserContext, Desk]:
+    """A page whose first worker runs `code` before anything asks for a helper."""
+    context = browser.new_context()
+    page = context.new_page()
 
     def answer(route: Route) -> None:
         response = route.fetch()
         route.fulfill(response=response, body=code + response.text())
 
-    return answer
-
-
-def desk_with(browser: Browser, server: str, query: str, **scripts: Callable[[Route], None]) -> tuple[BrowserContext, Desk]:
-    """A page whose scripts, by name, are answered as these functions do, once."""
-    context = browser.new_context()
-    page = context.new_page()
-    for name, answer in scripts.items():
-        page.route(f"**/{name}.js", answer, times=1)
+    page.route("**/worker.js", answer, times=1)
     return context, Desk(page, server, query)
 
 
@@ -63,7 +66,7 @@ def recovers(desk: Desk) -> None:
 
 
 def test_a_helper_that_dies_while_it_is_needed_ends_the_runtime_with_its_own_code(browser: Browser, server: str):
-    context, desk = desk_with(browser, server, "?threads=2", worker=preceded_by(KEEP_HELPERS))
+    context, desk = desk_with(browser, server, "?threads=2", helpers())
     with context:
         desk.reaches("ready")
         desk.open_file("endless.slm", ENDLESS)
@@ -82,7 +85,7 @@ def test_a_helper_that_dies_while_it_is_needed_ends_the_runtime_with_its_own_cod
 
 
 def test_a_helper_whose_code_fails_is_noticed_before_it_is_waited_for(browser: Browser, server: str):
-    context, desk = desk_with(browser, server, f"?threads=2&model={STORYTELLER}", helper=preceded_by(FAILS))
+    context, desk = desk_with(browser, server, f"?threads=2&model={STORYTELLER}", helpers(send=FAILS))
     with context:
         desk.shows("HelperLost")
         assert desk.state == "runtime-failed"
@@ -90,8 +93,7 @@ def test_a_helper_whose_code_fails_is_noticed_before_it_is_waited_for(browser: B
 
 
 def test_a_helper_that_cannot_be_fetched_fails_the_start(browser: Browser, server: str):
-    missing = lambda route: route.fulfill(status=404, body="not found")  # noqa: E731
-    context, desk = desk_with(browser, server, "?threads=2", helper=missing)
+    context, desk = desk_with(browser, server, "?threads=2", helpers("'/nothing.js'"))
     with context:
         desk.shows("HelperLost")
         assert desk.state == "runtime-failed"
@@ -101,7 +103,7 @@ def test_a_helper_that_cannot_be_fetched_fails_the_start(browser: Browser, serve
 
 @pytest.mark.slow  # ten seconds: how long the engine waits for a thread that does not come
 def test_a_helper_that_hangs_is_given_up(browser: Browser, server: str):
-    context, desk = desk_with(browser, server, f"?threads=2&model={STORYTELLER}", helper=preceded_by(HANGS))
+    context, desk = desk_with(browser, server, f"?threads=2&model={STORYTELLER}", helpers(send=HANGS))
     with context:
         desk.reaches("model-ready")
         desk.write("The cat", max_tokens=8)
