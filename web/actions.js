@@ -110,7 +110,8 @@ export class Actions {
   generate(prompt, options, onToken = () => undefined) {
     return this.#attempt(async () => {
       this.#store.dispatch("generate");
-      const poll = setInterval(() => this.#refreshFigures(), FIGURES_EVERY_MS);
+      // What fails a poll fails the generation too, which says so.
+      const poll = setInterval(() => this.#refreshFigures().catch(() => undefined), FIGURES_EVERY_MS);
       try {
         return await this.#stream(prompt, options, onToken);
       } finally {

@@ -87,6 +87,7 @@ def test_a_helper_that_dies_while_it_is_needed_ends_the_runtime_with_its_own_cod
 def test_a_helper_whose_code_fails_is_noticed_before_it_is_waited_for(browser: Browser, server: str):
     context, desk = desk_with(browser, server, f"?threads=2&model={STORYTELLER}", helpers(send=FAILS))
     with context:
+        desk.reaches("loading", "model-ready", "runtime-failed")
         desk.shows("HelperLost")
         assert desk.state == "runtime-failed"
         recovers(desk)
