@@ -98,7 +98,7 @@ async function boot() {
     select.add(new Option(label, new URL(`models/${name}`, import.meta.url).href));
   }
   await client.boot(new URL("vendor/", import.meta.url));
-  say("idle", "Choose a model to start.");
+  say("idle", client.refusal?.message ?? "Choose a model to start.");
 }
 
 select.addEventListener("change", () => attempt(load(fetch(select.value).then((response) => response.arrayBuffer()))));
