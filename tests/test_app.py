@@ -50,6 +50,26 @@ def test_the_header_alone_says_how_much_memory_the_model_will_have():
     assert worker.result("load", ENDLESS)["linear_memory_bytes"] == promised["memory_bytes"]
 
 
+def app_with(kv_cache: str) -> App:
+    return App(NativeHost(), lambda *token: None, lambda: False, kv_cache)
+
+
+def test_keys_and_values_can_be_kept_in_half_the_memory():
+    answers = [json.loads(app_with(kv_cache).request(method, "{}", data)) for kv_cache in ("f32", "f16")
+               for method, data in (("inspect", ENDLESS[:108]), ("load", ENDLESS))]
+    inspected, loaded, inspected_half, loaded_half = (answer["result"] for answer in answers)
+    assert (loaded["kv_cache"], loaded_half["kv_cache"]) == ("f32", "f16")
+    assert loaded["kv_cache_bytes"] == 2 * loaded_half["kv_cache_bytes"]
+    assert inspected_half["memory_bytes"] == loaded_half["linear_memory_bytes"] < inspected["memory_bytes"]
+
+
+@pytest.mark.parametrize(("method", "data"), [("inspect", ENDLESS[:108]), ("load", ENDLESS)])
+def test_another_way_to_keep_them_is_refused_by_name(method: str, data: bytes):
+    error = json.loads(app_with("q8").request(method, "{}", data))["error"]
+    assert error["code"] == "OptionOutOfRange"
+    assert error["message"] == "kv_cache is 'q8'; it has to be f32 or f16"
+
+
 def test_without_a_budget_a_turn_reads_the_prompt_and_every_other_makes_one_token(worker: Worker):
     worker.result("start", prompt="a", options=GREEDY)
     for count in range(4):

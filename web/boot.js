@@ -16,6 +16,7 @@ import { keepSnapshot, readSnapshot, snapshotName } from "./snapshot.js";
  *   emit: (id: number, text: string, logprob: number, index: number) => void,
  *   stopRequested: () => boolean,
  *   threads: number,
+ *   kv_cache: string,
  *   helping: Promise<Help>,
  * }} Callbacks
  * @typedef {{runtime_wheel: string, files: Record<string, string>}} Manifest SHA-256 of each file by its path
@@ -80,9 +81,9 @@ async function plain(vendor, wheel, name, callbacks, onProgress) {
  * @param {Pyodide} pyodide
  * @param {Callbacks} callbacks
  */
-async function createApp(pyodide, { emit, stopRequested, threads, helping }) {
+async function createApp(pyodide, { emit, stopRequested, threads, kv_cache, helping }) {
   const { app, browser } = importRuntime(pyodide);
   browser.js = self; // after a start that can be snapshotted, a proxy stands there on which the browser's getters fail
   const host = browser.BrowserHost(threads, await helping);
-  return app.App.callKwargs(host, { emit, stop_requested: stopRequested });
+  return app.App.callKwargs(host, { emit, stop_requested: stopRequested, kv_cache });
 }

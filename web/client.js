@@ -46,7 +46,9 @@ export class Client {
    */
   boot(vendor, keeps = false) {
     const { count: threads } = this.#threads;
-    return this.request("boot", { vendor: vendor.href, lock: this.#lock, control: this.#control, threads, keeps });
+    const kv_cache = new URL(location.href).searchParams.get("kv-cache") ?? "f32";
+    const shared = { lock: this.#lock, control: this.#control };
+    return this.request("boot", { vendor: vendor.href, ...shared, threads, kv_cache, keeps });
   }
 
   /**

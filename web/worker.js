@@ -12,7 +12,7 @@
  *
  *   method       params                    data    result
  *   boot         {vendor, lock, control,           {boot_ms, boot_kind, pyodide, figures}
- *                 threads, keeps}
+ *                 threads, kv_cache, keeps}
  *   inspect                                header  {memory_bytes, file_bytes, family, quantization, context_length}
  *   load         {sha256, keep_as}         file    figures
  *   keep                                           {kept}: how many files were put into the Cache API
@@ -98,13 +98,13 @@ function started() {
 }
 
 /** @param {Record<string, any>} params */
-async function boot({ vendor, lock, control, threads, keeps }) {
+async function boot({ vendor, lock, control, threads, kv_cache, keeps }) {
   holdLock(lock);
   const flag = control === null ? null : new Int32Array(control);
   batch_ms = flag === null ? 0 : BATCH_MS;
   const stopRequested = () => flag !== null && Atomics.load(flag, 0) === 1;
   const helping = startHelpers(threads - 1, lock, onAlive);
-  const starting = bootPython(vendor, keeps, { emit, stopRequested, threads, helping }, onProgress);
+  const starting = bootPython(vendor, keeps, { emit, stopRequested, threads, kv_cache, helping }, onProgress);
   const [begun] = await Promise.all([starting, helping]); // a helper that fails is not waited for
   python = begun.python;
   if (begun.keep !== null) unkept.push(begun.keep);

@@ -32,8 +32,10 @@ class App:
     emit(id, text, logprob, index) takes a token; stop_requested() says whether a running generation shall end.
     """
 
-    def __init__(self, host: Host, emit: Deliver, stop_requested: Callable[[], bool]):
+    def __init__(self, host: Host, emit: Deliver, stop_requested: Callable[[], bool], kv_cache: str = KVCache.F32):
+        """`kv_cache`, of every model, is looked at when one comes: a refusal is an answer, and no failed start."""
         self._host = host
+        self._kv_cache = kv_cache
         self._session = Session(host)
         self._emit = emit
         self._stop_requested = stop_requested
@@ -58,7 +60,7 @@ class App:
         """What the first 108 bytes of a file promise; if they are refused, no more of it is downloaded."""
         header = parse_header(data)
         return {
-            "memory_bytes": plan_memory(header.config, header.file_bytes, _kv_cache(params)).total_bytes,
+            "memory_bytes": plan_memory(header.config, header.file_bytes, kv_cache_option(self._kv_cache)).total_bytes,
             "file_bytes": header.file_bytes,
             "family": header.config.family.name.lower(),
             "quantization": header.config.quantization.label,
@@ -66,7 +68,7 @@ class App:
         }
 
     def _load(self, params: Params, data: Buffer) -> Answer:
-        return {**self._session.load(data, _kv_cache(params))}
+        return {**self._session.load(data, kv_cache_option(self._kv_cache))}
 
     def _start(self, params: Params, data: Buffer) -> Answer:
         options = SamplingOptions.from_dict(cast(Mapping[str, object], params["options"]))
@@ -117,10 +119,6 @@ class App:
 
     def _diagnostics(self, params: Params, data: Buffer) -> Answer:
         return {**self._session.diagnostics()}
-
-
-def _kv_cache(params: Params) -> KVCache:
-    return kv_cache_option(params.get("kv_cache", KVCache.F32))
 
 
 def _runtime_failed(error: Exception) -> Answer:

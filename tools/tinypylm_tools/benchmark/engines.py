@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from tinypylm.errors import ErrorCode, ToolError
+from tinypylm.memory import KVCache
 from tinypylm_tools.browser import find_browser, launch_arguments
 
 if TYPE_CHECKING:
@@ -96,10 +97,11 @@ def open_browser() -> Iterator[Browser]:
             chromium.close()
 
 
-def open_ours(browser: Browser, address: str, model: Path, threads: int, taken: Set[int]) -> Engine:
+def open_ours(browser: Browser, address: str, model: Path, threads: int, taken: Set[int],
+              kv_cache: KVCache = KVCache.F32) -> Engine:
     """This project's engine, on the bench page of a running serve.py; `taken` are the other engines' processes."""
     page = browser.new_context().new_page()
-    page.goto(f"{address}bench.html?{urlencode({'threads': threads})}")
+    page.goto(f"{address}bench.html?{urlencode({'threads': threads, 'kv-cache': kv_cache})}")
     _wait_for(page, "idle")
     page.set_input_files("#bench-file", model)
     _wait_for(page, "loaded")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from tinypylm.errors import ErrorCode, ToolError
+from tinypylm.memory import KVCache
 from tinypylm_tools.model_file import ModelFile
 
 from .chart import Chart
@@ -53,6 +54,7 @@ class Stage:
     root: Path
     fetched: Path
     work: Path
+    kv_cache: KVCache
 
     @property
     def browser_name(self) -> str:
@@ -84,7 +86,7 @@ class Stage:
                 say(f"loading {label}")
                 taken = {engine.process_id for engine in engines.values()}
                 engine = (open_peer(self.browser, addresses[label], threads, taken) if label in addresses else
-                          open_ours(self.browser, self.address, subject.file.path, threads, taken))
+                          open_ours(self.browser, self.address, subject.file.path, threads, taken, self.kv_cache))
                 stack.callback(engine.close)
                 engines[label] = engine
             able = {label: engine for label, engine in engines.items() if engine.threads == threads}
@@ -114,7 +116,7 @@ class Stage:
 
 
 @contextmanager
-def open_stage(root: Path, peers: tuple[Peer, ...], fetched: Path) -> Iterator[Stage]:
+def open_stage(root: Path, peers: tuple[Peer, ...], fetched: Path, kv_cache: KVCache) -> Iterator[Stage]:
     """Raises ToolError where a server or a browser does not start."""
     with tempfile.TemporaryDirectory() as work, own_site(root) as address, open_browser() as browser:
-        yield Stage(browser, address, peers, root, fetched, Path(work))
+        yield Stage(browser, address, peers, root, fetched, Path(work), kv_cache)

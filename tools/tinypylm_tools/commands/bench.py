@@ -12,6 +12,7 @@ import click
 
 from tinypylm.config import DType
 from tinypylm.errors import ErrorCode, ToolError
+from tinypylm.memory import KVCache
 from tinypylm_tools.bench_models import SHAPES, random_model
 from tinypylm_tools.benchmark import results
 from tinypylm_tools.benchmark.chart import Chart
@@ -38,13 +39,15 @@ _COMPARED_SHAPES = ("A:q8_0", "A:q4_0", "B:q4_0", "C:q4_0")
               help="Measure this engine in turns with ours, on shapes; fetched through npm; may be repeated.")
 @click.option("--threads", multiple=True, type=click.IntRange(1, 64), default=(1,), show_default=True,
               help="Threads of each engine; may be repeated.")
+@click.option("--kv-cache", type=click.Choice(list(KVCache)), default=KVCache.F32, show_default=True,
+              help="How our engine keeps keys and values.")
 @click.option("--runs", type=click.IntRange(1, 50), default=5, show_default=True, help="Counted runs of each engine.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures here.")
 @click.option("--plots", type=click.Path(file_okay=False, path_type=Path),
               help="Draw speed by position, prompt length and threads into this folder, as SVG.")
 def command(
-    models: tuple[Path, ...], shapes: tuple[str, ...], peers: tuple[str, ...], threads: tuple[int, ...], runs: int,
-    json_file: Path | None, plots: Path | None,
+    models: tuple[Path, ...], shapes: tuple[str, ...], peers: tuple[str, ...], threads: tuple[int, ...], kv_cache: str,
+    runs: int, json_file: Path | None, plots: Path | None,
 ) -> None:
     """Measure MODELS and shapes in Chromium against the limit that the best kernel sets in the same run.
 
@@ -64,7 +67,7 @@ def command(
         models = () if peers else tuple(ROOT / name for name in _DEFAULT_MODELS)
     chosen = [_shape(name) for name in dict.fromkeys(shapes)]
     fetched = fetch_peers(tuple(dict.fromkeys(peers)), PACKAGES)
-    with tempfile.TemporaryDirectory() as folder, open_stage(ROOT, fetched, PACKAGES) as stage:
+    with tempfile.TemporaryDirectory() as folder, open_stage(ROOT, fetched, PACKAGES, KVCache(kv_cache)) as stage:
         subjects = [*(Subject(path.stem, open_model(path)) for path in models),
                     *(_random(name, dtype, Path(folder)) for name, dtype in chosen)]
         done = _measure(stage, subjects, dict.fromkeys(threads), runs, json_file)
