@@ -8,6 +8,7 @@
     +-- EngineError      the compiled model cannot be built, or computed something it must not
     +-- OptionError      a sampling option is unknown or outside its range
     +-- SessionError     the request does not fit the session's state or its context
+    +-- ProvenanceError  a record, or the chain of evidence behind a model, breaks a rule; the code names it
     +-- ToolError        an offline tool met an input it cannot use
 
 Each carries a `code` (stable, one for each rule), a message that says what was found, what was expected, where, and
@@ -101,6 +102,10 @@ class OptionError(SlmError):
 
 class SessionError(SlmError):
     """A request does not fit the session's state or its context."""
+
+
+class ProvenanceError(SlmError):
+    """Evidence breaks a rule. Codes: `tinypylm.provenance.ProvenanceCode`; `detail` names the place or the step."""
 
 
 class ToolError(SlmError):
