@@ -8,7 +8,7 @@ from enum import StrEnum
 from tinypylm import canonical
 from tinypylm.canonical import JsonObject
 from tinypylm.errors import CanonicalError, ProvenanceError
-from tinypylm.provenance import breeding
+from tinypylm.provenance import adapters, admission, breeding, evaluation, registry
 from tinypylm.provenance.codes import ProvenanceCode
 from tinypylm.provenance.schema import Rule
 
@@ -40,6 +40,18 @@ SCHEMAS: dict[RecordKind, Rule] = {
     RecordKind.COMPATIBILITY: breeding.COMPATIBILITY,
     RecordKind.LINEAGE: breeding.LINEAGE,
     RecordKind.RECEIPT: breeding.RECEIPT,
+    RecordKind.CANDIDATE: admission.CANDIDATE,
+    RecordKind.EVALUATION: evaluation.EVALUATION,
+    RecordKind.PROMOTION: admission.PROMOTION,
+    RecordKind.ADMISSION: admission.ADMISSION,
+    RecordKind.MODEL_MANIFEST: admission.MODEL_MANIFEST,
+    RecordKind.MODULE_PLAN: registry.MODULE_PLAN,
+    RecordKind.ADAPTER_FAMILY: adapters.ADAPTER_FAMILY,
+    RecordKind.ADAPTER_MANIFEST: adapters.ADAPTER_MANIFEST,
+    RecordKind.ADAPTER_RECEIPT: adapters.ADAPTER_RECEIPT,
+    RecordKind.ADAPTER_EVALUATION: evaluation.ADAPTER_EVALUATION,
+    RecordKind.REGISTRY: registry.REGISTRY,
+    RecordKind.QUARANTINE: admission.QUARANTINE,
 }
 """The closed shape of each kind. Every schema asks for `kind` and `version`."""
 
