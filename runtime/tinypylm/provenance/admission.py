@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinypylm.provenance.breeding import CONTRACT
+from tinypylm.provenance.codes import ProvenanceCode
 from tinypylm.provenance.schema import (
     F32_BITS,
     LINE,
@@ -21,7 +22,8 @@ CLAIMS = ("runtime-smoke", "assistant-quality")
 VERDICTS = ("better", "not shown", "worse", "no parent")
 STACK_MOST = 2
 
-MODEL_FILE = text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}\.slm", "the name of a .slm file, without a folder")
+MODEL_FILE = text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}\.slm", "the name of a .slm file, without a folder",
+                  ProvenanceCode.PATH_OUTSIDE_MODELS)
 LABEL = text(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,120}", "1 to 120 characters on one line")
 CLAIM_LIST = list_of(choice(*CLAIMS), 1, len(CLAIMS))
 VERDICT = choice(*VERDICTS)

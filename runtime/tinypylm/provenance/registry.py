@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinypylm.provenance.admission import CLAIM_LIST, LABEL, MODEL_FILE, STACK_MOST, VERDICT, head
+from tinypylm.provenance.codes import ProvenanceCode
 from tinypylm.provenance.schema import (
     F32_BITS,
     LINE,
@@ -22,16 +23,19 @@ SELECTOR_MODEL_BYTE_BUDGET = 33_554_432
 ADAPTER_AUTO_APPLY_BYTE_BUDGET = 1_048_576
 FETCH_ENVELOPE = 32
 
+REGISTRY_PATH, LEDGER_PATH = "selector.registry", "population.ledger"
+
 PHASES = (
     "load-model-bytes", "verify-model-manifest", "verify-assembly-evidence", "verify-adapter-family",
     "apply-adapter-stack-0", "apply-adapter-stack-1",
 )
 
 PATH = text(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*){0,3}",
-            "a path under models/, whose parts start with a letter or digit")
+            "a path under models/, whose parts start with a letter or digit", ProvenanceCode.PATH_OUTSIDE_MODELS)
 _PINNED_FILE = record({"path": PATH, "bytes": SIZE, "sha256": SHA256})
 
-ADAPTER_FILE = text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}\.(?:adp1|asp1|alr1)", "the name of an adapter package")
+ADAPTER_FILE = text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}\.(?:adp1|asp1|alr1)", "the name of an adapter package",
+                    ProvenanceCode.PATH_OUTSIDE_MODELS)
 FORMAT = choice("ADP1", "ASP1", "ALR1")
 
 ENTRY = record({
@@ -87,3 +91,8 @@ def phase_components(stack: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
         (PHASES[3], ("family",) if stack else ()),
         *((PHASES[4 + i], tuple(f"adapter-{i}-{part}" for part in ADAPTER_PARTS)) for i in range(stack)),
     )
+
+
+def path_of(component: str, name: str) -> str:
+    """Where a component that is the registry, the ledger or one of the records of the model `name` lies."""
+    return {"registry": REGISTRY_PATH, "ledger": LEDGER_PATH}.get(component, f"evidence/{name}/{component}.json")

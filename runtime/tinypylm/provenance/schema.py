@@ -16,13 +16,15 @@ from tinypylm.provenance.codes import ProvenanceCode
 Rule = Callable[[JsonValue, str], None]
 
 
-def text(pattern: str, words: str) -> Rule:
-    """A string that matches `pattern` as a whole; `words` says so to a reader."""
+def text(pattern: str, words: str, code: ProvenanceCode = ProvenanceCode.RECORD_VALUE) -> Rule:
+    """A string that matches `pattern` as a whole; `words` says so to a reader, `code` is that of one that does not."""
     compiled = re.compile(pattern)
 
     def check(value: JsonValue, path: str) -> None:
-        if not isinstance(value, str) or not compiled.fullmatch(value):
+        if not isinstance(value, str):
             raise _value(path, value, words)
+        if not compiled.fullmatch(value):
+            raise _value(path, value, words, code)
     return check
 
 
@@ -123,10 +125,18 @@ def items(value: JsonValue) -> list[JsonValue]:
     return value
 
 
-def _value(path: str, found: JsonValue, expected: str) -> ProvenanceError:
+def number(value: JsonValue) -> int:
+    """`value`, which a schema has already found to be an integer."""
+    assert isinstance(value, int)
+    return value
+
+
+def _value(
+    path: str, found: JsonValue, expected: str, code: ProvenanceCode = ProvenanceCode.RECORD_VALUE
+) -> ProvenanceError:
     shown = f"{found!r:.80}"
     return ProvenanceError(
-        ProvenanceCode.RECORD_VALUE, f"{path or 'the record'} is {shown}, expected {expected}",
+        code, f"{path or 'the record'} is {shown}, expected {expected}",
         {"path": path, "found": shown, "expected": expected})
 
 
