@@ -58,6 +58,8 @@ class ErrorCode(StrEnum):
     LOCK_UNREADABLE = "LockUnreadable"
     ADDRESS_UNAVAILABLE = "AddressUnavailable"
     BROWSER_MISSING = "BrowserMissing"
+    UNUSABLE_SUITE = "UnusableSuite"
+    NO_EVIDENCE = "NoEvidence"
 
 
 class SlmError(Exception):

@@ -109,8 +109,8 @@ def find_entry(listing: JsonObject, name: str) -> JsonObject:
                               {"id": name})
     if not named[0]["enabled"]:
         raise ProvenanceError(
-            ProvenanceCode.ENTRY_DISABLED, f"the entry {name!r} is disabled: its artefacts are in quarantine; admit the "
-            "model again, or choose another one", {"id": name, "quarantine": str(named[0].get("quarantine", ""))})
+            ProvenanceCode.ENTRY_DISABLED, f"the entry {name!r} is disabled: its artefacts are in quarantine; admit "
+            "the model again, or choose another one", {"id": name, "quarantine": str(named[0].get("quarantine", ""))})
     return named[0]
 
 
@@ -128,10 +128,10 @@ def check_budgets(entry: JsonObject) -> None:
 
 
 def verify_assembly(name: str, files: Files, on_step: Callable[[Verified], None] = lambda step: None) -> Assembly:
-    """All phases of the entry `name` over exactly the files that its plan names; `on_step` hears of each step that holds.
+    """All phases of the entry `name` over exactly the files that its plan names; `on_step` hears of steps that hold.
 
-    Adapters are verified as evidence; applying them is the engine's. Raises ProvenanceError, whose `detail` has `phase` and
-    `step` of what failed; its code may be one of the format's, for a model that breaks those rules.
+    Adapters are verified as evidence; applying them is the engine's. Raises ProvenanceError, whose `detail` has `phase`
+    and `step` of what failed; its code may be one of the format's, for a model that breaks those rules.
     """
     for component in ("registry", "plan"):
         if component not in files:
@@ -173,7 +173,7 @@ class _Walk:
         self._say(MANIFEST, "manifest")
 
     def evidence(self) -> None:
-        stack = [str(adapter["sha256"]) for adapter in self.planned.stack]
+        stack = [{key: adapter[key] for key in ("sha256", "scale_bits")} for adapter in self.planned.stack]
         for step in ("compatibility", "lineage", "receipt", "candidate", "evaluation", "promotion", "admission"):
             with _named(EVIDENCE, step):
                 self._load(step, _KINDS[step])
@@ -282,8 +282,8 @@ def _check_bytes(data: bytes | memoryview, pin: Pin, component: str) -> None:
                               f"{pin.size_bytes:,}", {**where, "found": len(data), "expected": pin.size_bytes})
     found = hashlib.sha256(data).hexdigest()
     if found != pin.sha256:
-        raise ProvenanceError(ProvenanceCode.RESPONSE_DIGEST, f"{pin.path} has the SHA-256 {found}, expected {pin.sha256}",
-                              {**where, "found": found, "expected": pin.sha256})
+        raise ProvenanceError(ProvenanceCode.RESPONSE_DIGEST, f"{pin.path} has the SHA-256 {found}, expected "
+                              f"{pin.sha256}", {**where, "found": found, "expected": pin.sha256})
 
 
 def _check_components(files: Files, expected: tuple[str, ...]) -> None:

@@ -53,9 +53,14 @@ class Session:
     @property
     def config(self) -> ModelConfig:
         """The shape of the loaded model. Raises SessionError (ModelNotLoaded)."""
+        return self.engine.config
+
+    @property
+    def engine(self) -> Engine:
+        """The loaded model itself, free to be used between generations. Raises SessionError (ModelNotLoaded)."""
         if self._model is None:
             raise self._refusal(ErrorCode.MODEL_NOT_LOADED, "no model is loaded: load one first", {})
-        return self._model.engine.config
+        return self._model.engine
 
     @property
     def prompt_ids(self) -> tuple[int, ...]:

@@ -101,6 +101,10 @@ class Stacked:
     evaluation: JsonObject
     scale_bits: str
 
+    def attached(self) -> JsonObject:
+        """As an evaluation names it."""
+        return {"sha256": self.manifest["sha256"], "scale_bits": self.scale_bits}
+
     def record(self) -> JsonObject:
         return {
             "name": self.manifest["name"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tinypylm.provenance.admission import CLAIMS, STACK_MOST, head
 from tinypylm.provenance.schema import (
+    F32_BITS,
     LINE,
     NAME,
     PPM,
@@ -66,8 +67,9 @@ COMPARISON = record({
 
 _BODY: dict[str, Rule] = {
     "sha256": SHA256, "bytes": SIZE,
-    "adapters": list_of(SHA256, 0, STACK_MOST),
+    "adapters": list_of(record({"sha256": SHA256, "scale_bits": F32_BITS}), 0, STACK_MOST),
     "runner": record({"name": LINE, "tool_version": NAME, "sha256": SHA256}),
+    "quality_scope": LINE,
     "suites": list_of(SUITE, 1, 64),
     "cases": list_of(CASE, 1, MOST_CASES),
     "eval_case_evidence_checksum": SHA256,

@@ -1,9 +1,10 @@
-"""What an evaluation's rows amount to: tallies, claims, comparison, checksum. Written and verified by the same rules."""
+"""What an evaluation's rows amount to: tallies, claims, comparison, checksum. Writers and verifiers share the rules."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import chain
 
 from tinypylm import canonical
 from tinypylm.canonical import JsonObject, JsonValue
@@ -13,6 +14,7 @@ from tinypylm.provenance.evaluation import ROLES
 from tinypylm.provenance.schema import fields, items, number
 from tinypylm.provenance.statistics import is_shown, mcnemar_ppm, wilson_ppm
 
+NO_SCOPE = "none"
 _PLACEHOLDERS = frozenset({"placeholder", "todo", "tbd", "none", "n/a", "unknown", "test", "-", "?"})
 
 
@@ -32,17 +34,17 @@ def tallies(suites: Sequence[JsonObject], cases: Sequence[JsonObject]) -> list[J
     return rows
 
 
-def claims(suites: Sequence[JsonObject], cases: Sequence[JsonObject]) -> JsonObject:
+def claims(suites: Sequence[JsonObject], cases: Sequence[JsonObject], quality_scope: str) -> JsonObject:
     """Which claims these cases support.
 
-    runtime_smoke: there is a smoke case, and no smoke or safety case failed. assistant_quality: besides, there is a task
-    case, every task suite states a scope that is no placeholder, and no case at all failed.
+    runtime_smoke: there is a smoke case, and no smoke or safety case failed. assistant_quality: besides, the quality
+    scope says something, there is a task case, and no case at all failed.
     """
     by_role = _by_role(suites, cases)
     failed = {role for role, chosen in by_role.items() if any(case["outcome"] != "passed" for case in chosen)}
     runs = "smoke" in by_role and not failed & {"smoke", "safety"}
-    scoped = all(not is_placeholder(str(suite["scope"])) for suite in suites if suite["role"] == "task")
-    return {"runtime_smoke": runs, "assistant_quality": runs and "task" in by_role and scoped and not failed}
+    quality = not is_placeholder(quality_scope) and "task" in by_role and not failed
+    return {"runtime_smoke": runs, "assistant_quality": runs and quality}
 
 
 def is_placeholder(scope: str) -> bool:
@@ -103,7 +105,7 @@ def check_evaluation(body: JsonObject) -> None:
     _check_rows(suites, cases)
     _same("eval_case_evidence_checksum", body["eval_case_evidence_checksum"], case_checksum(body["cases"]))
     _same("tallies", body["tallies"], tallies(suites, cases))
-    _same("claims", body["claims"], claims(suites, cases))
+    _same("claims", body["claims"], claims(suites, cases, str(body["quality_scope"])))
     texts = [fields(text) for text in items(body["texts"])]
     for text in texts:
         _same(f"microbits_per_byte of {text['name']}", text["microbits_per_byte"],
@@ -136,7 +138,7 @@ def _check_comparison(comparison: JsonObject, cases: Sequence[JsonObject], texts
     _same("cases that the best parent passed", best["passed"], outcomes.count("passed"))
     _same("bits of the best parent", best["microbits"], sum(map(sum, rows)))
     by_case = paired_cases([case["outcome"] for case in cases], outcomes)
-    by_document = paired_documents(sum(mine, []), sum(rows, []))
+    by_document = paired_documents([*chain.from_iterable(mine)], [*chain.from_iterable(rows)])
     _same("paired cases", comparison["cases"], by_case)
     _same("paired documents", comparison["documents"], by_document)
     _same("verdict", comparison["verdict"], verdict([by_case, by_document]))
@@ -147,7 +149,7 @@ def integers(value: JsonValue) -> list[int]:
     return [number(item) for item in items(value)]
 
 
-def _same(what: str, found: JsonValue, expected: JsonValue) -> None:
+def _same(what: str, found: object, expected: object) -> None:
     if found != expected:
         raise ProvenanceError(
             ProvenanceCode.EVALUATION_REJECTED, f"the {what}: found {found!r:.120}, expected {expected!r:.120}, which "
