@@ -18,9 +18,7 @@ from tinypylm.provenance.derivation import Pin, difference
 from tinypylm.provenance.records import RecordKind, identifier
 from tinypylm.provenance.registry import (
     ADAPTER_AUTO_APPLY_BYTE_BUDGET,
-    LEDGER_PATH,
     PHASES,
-    REGISTRY_PATH,
     SELECTOR_MODEL_BYTE_BUDGET,
     components,
     path_of,
@@ -85,16 +83,24 @@ def verify_plan(name: str, registry: bytes | memoryview, plan: bytes | memoryvie
 
     Raises ProvenanceError, whose detail names the step: `registry` or `plan`.
     """
+    entry, pinned_ledger = verify_entry(name, registry)
+    with _named(PLAN_PHASE, "plan"):
+        pin = _pin_of(fields(entry["plan"]))
+        if pin.path != path_of("plan", name):
+            raise _disorder("path", pin.path, path_of("plan", name))
+        _check_bytes(plan, pin, "plan")
+        body = records.load(plan, RecordKind.MODULE_PLAN)
+        pins = _check_plan(entry, body) | {"plan": pin}
+    return Planned(entry, body, pinned_ledger, pins)
+
+
+def verify_entry(name: str, registry: bytes | memoryview) -> tuple[JsonObject, JsonObject]:
+    """The entry `name`, enabled and within the budgets, and the pin of the ledger. Raises ProvenanceError."""
     with _named(PLAN_PHASE, "registry"):
         listing = records.load(registry, RecordKind.REGISTRY)
         entry = find_entry(listing, name)
         check_budgets(entry)
-    with _named(PLAN_PHASE, "plan"):
-        pin = _pin_of(fields(entry["plan"]))
-        _check_bytes(plan, pin, "plan")
-        body = records.load(plan, RecordKind.MODULE_PLAN)
-        pins = _check_plan(entry, body) | {"plan": pin}
-    return Planned(entry, body, fields(listing["ledger"]), pins)
+    return entry, fields(listing["ledger"])
 
 
 def find_entry(listing: JsonObject, name: str) -> JsonObject:
@@ -311,5 +317,5 @@ def _named(phase: str, step: str) -> Iterator[None]:
                               {**error.detail, "phase": phase, "step": step}) from error
 
 
-__all__ = ["LEDGER_PATH", "REGISTRY_PATH", "Assembly", "Files", "Planned", "Verified", "find_entry", "verify_assembly",
+__all__ = ["Assembly", "Files", "Planned", "Verified", "check_budgets", "find_entry", "verify_assembly", "verify_entry",
            "verify_plan"]

@@ -51,7 +51,7 @@ ENTRY = record({
 REGISTRY = record({
     **head("selector-registry"),
     "models": list_of(ENTRY, 0, 256),
-    "ledger": record({"path": PATH, "bytes": SIZE, "entries": SIZE, "head": SHA256}),
+    "ledger": record({"path": choice(LEDGER_PATH), "bytes": SIZE, "entries": SIZE, "head": SHA256}),
 })
 
 FETCH = variants("pinned_by", {

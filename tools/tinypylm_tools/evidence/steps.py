@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from tinypylm_tools.model_file import ModelFile, open_model
 
 BREEDING = ("compatibility", "lineage", "receipt")
 _LABEL_CHARACTERS = 100
+_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def candidate(book: Book, path: Path, name: str, label: str | None = None, choic
     metadata name parents has to come with the records of its breeding. Raises SlmError.
     """
     folder, file = book.folder, open_model(path)
-    _check_place(folder, path)
+    _check_place(folder, path, name)
     naming = Naming(name, label or _label(file), str(file.model.metadata.get("licence") or "not stated"), path.name)
     bodies = {"manifest": derivation.manifest(naming, file.model, file.data, file.sha256)}
     bodies |= _bred(folder, name) or _imported(file, bodies["manifest"])
@@ -70,7 +72,12 @@ def _check(bodies: dict[str, JsonObject], *steps: str) -> None:
             chain.CHECKS[step](bodies)
 
 
-def _check_place(folder: Folder, path: Path) -> None:
+def _check_place(folder: Folder, path: Path, name: str) -> None:
+    for word in (name, path.stem):
+        if not _SAFE_NAME.fullmatch(word):
+            raise ToolError(
+                ErrorCode.UNUSABLE_NAME, f"{word!r} cannot be an id in the registry; expected up to 60 of "
+                "A-Z a-z 0-9 . _ -. Rename the file, or give another --name.", {"name": word})
     if path.resolve().parent != folder.root.resolve():
         raise ToolError(ErrorCode.UNUSABLE_NAME, f"{path} does not lie in {folder.root}, whose registry is to "
                         "offer it.", {"path": str(path)})

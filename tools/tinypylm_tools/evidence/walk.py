@@ -32,6 +32,7 @@ def entries_of(folder: Folder, file: str) -> list[str]:
 def assembly_files(folder: Folder, name: str) -> dict[str, bytes]:
     """Every file that the plan of the entry names, by component. Raises ProvenanceError."""
     registry = read_file(folder.registry)
+    selector.verify_entry(name, registry)
     plan = _read(folder, "plan", path_of("plan", name))
     planned = selector.verify_plan(name, registry, plan)
     files = {"registry": registry, "plan": plan}
