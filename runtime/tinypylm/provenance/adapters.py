@@ -27,7 +27,7 @@ _SOURCES = list_of(record({"role": choice("base", "target", "factors", "adapter"
 _RANK = integer(1, 1024)
 
 PARAMETERS: dict[str, Rule] = {
-    "difference": record({"format": FORMAT}, {"keep_ppm": PPM, "rank": _RANK}),
+    "difference": record({"format": FORMAT, "roles": list_of(NAME, 0, 64)}, {"keep_ppm": PPM, "rank": _RANK}),
     "factors": record({"format": choice("ALR1"), "rank": _RANK}),
     "peft": record({"format": choice("ALR1"), "source_sha256": map_of(SHA256, 16)}),
     "combine": record({"format": FORMAT, "weights_bits": list_of(F32_BITS, 1, 64)}),
@@ -56,7 +56,7 @@ ADAPTER_MANIFEST = record({
     "tensor_count": integer(1, 65_536), "scale_bits": F32_BITS,
     "receipt": SHA256,
 })
-"""`scale_bits` is the scale in the package's own header; an admission may state another."""
+"""`scale_bits` is the scale in the package's own header; the one of an admission multiplies it."""
 
 ADAPTER_FAMILY = record({
     **head("adapter-family"),

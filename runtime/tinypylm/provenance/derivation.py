@@ -19,6 +19,8 @@ from tinypylm.provenance.registry import components, phase_components
 from tinypylm.provenance.schema import fields, items, number
 
 Bytes = bytes | memoryview
+ONE = "3f800000"
+"""The f32 bits of 1, the scale of an adapter that is taken as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def verdict_of(evaluation: JsonObject) -> JsonValue:
 
 @dataclass(frozen=True, slots=True)
 class Stacked:
-    """One adapter of a stack: its three records, and the scale that it is applied with (f32 bits)."""
+    """One adapter of a stack: its three records, and the scale on top of the package's own (f32 bits)."""
 
     manifest: JsonObject
     receipt: JsonObject

@@ -9,7 +9,10 @@ from pathlib import Path
 import click
 
 from tinypylm.canonical import JsonObject
+from tinypylm.errors import ErrorCode, ToolError
 from tinypylm.provenance import RecordKind
+from tinypylm.provenance.derivation import ONE, Stacked
+from tinypylm.provenance.fingerprint import f32_bits
 from tinypylm_tools.evaluation import sidecar
 from tinypylm_tools.evaluation.defaults import default_items
 from tinypylm_tools.evaluation.suites import load_suite, load_text
@@ -27,7 +30,7 @@ _NO_RECORD = "0" * 64
 @click.option("--name", help="The candidate's name; the file's name without .slm if not given.")
 @click.option("--suite", type=_FILE, multiple=True, help="A suite, .toml or .jsonl; may be repeated.")
 @click.option("--text", type=_FILE, multiple=True, help="A held-out text; may be repeated.")
-@click.option("--adapter", type=_FILE, multiple=True, metavar="PACKAGE",
+@click.option("--adapter", multiple=True, metavar="PACKAGE[:SCALE]",
               help="Attach an adapter of the folder adapters/ first; at most two, in this order.")
 @click.option("--parents", type=click.Path(path_type=Path), multiple=True, metavar="FOLDER",
               help="Where else the parents may lie.")
@@ -36,7 +39,7 @@ _NO_RECORD = "0" * 64
 @click.option("--dry-run", is_flag=True, help="Write nothing; needs no candidate, and compares with no parent.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record.")
 def command(
-    model: Path, name: str | None, suite: tuple[Path, ...], text: tuple[Path, ...], adapter: tuple[Path, ...],
+    model: Path, name: str | None, suite: tuple[Path, ...], text: tuple[Path, ...], adapter: tuple[str, ...],
     parents: tuple[Path, ...], quality_scope: str, dry_run: bool, as_json: bool,
 ) -> None:
     """Run suites and held-out texts on MODEL, and write evidence/NAME/evaluation.json.
@@ -60,9 +63,19 @@ def command(
         outcome = sidecar.run(read_model(model), work)
         body = sidecar.sidecar(RecordKind.EVALUATION, {"candidate": _NO_RECORD}, [], work, outcome, [])
     else:
-        stack = [folder.adapter(package.name) for package in adapter]
+        stack = [_stacked(folder, package) for package in adapter]
         body = steps.evaluate(Book(folder), name or model.stem, work, stack, parents)
     report(body, as_json)
+
+
+def _stacked(folder: Folder, package: str) -> Stacked:
+    """`FILE` or `FILE:SCALE`. Raises ToolError for a scale that is not a number."""
+    path, _, scale = package.partition(":")
+    try:
+        return folder.adapter(Path(path).name, f32_bits(float(scale)) if scale else ONE)
+    except (ValueError, OverflowError) as error:
+        raise ToolError(ErrorCode.UNUSABLE_CHOICE, f"{package!r} has no scale behind its colon; expected PACKAGE or "
+                        "PACKAGE:SCALE.", {"found": package}) from error
 
 
 def _items(root: Path, suites: Sequence[Path], texts: Sequence[Path], scope: str) -> sidecar.Items:

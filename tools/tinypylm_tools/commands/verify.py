@@ -28,7 +28,7 @@ class _Report:
     def step(self, verified: Verified) -> None:
         self.steps.append({"phase": verified.phase, "step": verified.step, "found": verified.found})
         if not self.as_json:
-            click.echo(f"  ok  {verified.phase:22} {verified.step:15} {verified.found}")
+            click.echo(f"  ok  {verified.phase:24} {verified.step:18} {verified.found}")
 
     def line(self, text: str) -> None:
         if not self.as_json:

@@ -79,7 +79,7 @@ class Runner:
         self.session.free()
 
     def attach(self, package: bytes, scale_bits: str) -> None:
-        """Applies an adapter to the loaded model, with this scale."""
+        """Applies an adapter to the loaded model, with this scale on top of its own."""
         (scale,) = struct.unpack(">f", bytes.fromhex(scale_bits))
         self.session.apply_adapter(package, scale)  # type: ignore[attr-defined,unused-ignore]
 

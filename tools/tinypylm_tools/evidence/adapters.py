@@ -9,7 +9,7 @@ from tinypylm.canonical import JsonObject
 from tinypylm.errors import ErrorCode, ToolError
 from tinypylm.format import parse
 from tinypylm.provenance import chain, fingerprint, records
-from tinypylm.provenance.derivation import Stacked
+from tinypylm.provenance.derivation import ONE, Stacked
 from tinypylm.provenance.records import VERSION, RecordKind, identifier
 from tinypylm_tools.evaluation import sidecar
 from tinypylm_tools.evidence.folder import Folder, adapter_paths, family_path, load_record, read_file, save_record
@@ -25,7 +25,7 @@ def evaluate_adapter(folder: Folder, file: str, work: sidecar.Items) -> JsonObje
     receipt = load_record(folder.root / paths["receipt"], RecordKind.ADAPTER_RECEIPT)
     _check_package(folder, paths["package"], manifest)
     base = find_base(folder, str(manifest["base_sha256"])).read_bytes()
-    adapter = Stacked(manifest, receipt, {}, str(manifest["scale_bits"]))
+    adapter = Stacked(manifest, receipt, {}, ONE)
     plain = sidecar.run(base, work)
     outcome = sidecar.run(base, work, attached(folder, [adapter]))
     cited = {"manifest": identifier(RecordKind.ADAPTER_MANIFEST, manifest)}

@@ -10,7 +10,7 @@ from pathlib import Path
 from tinypylm.canonical import JsonObject
 from tinypylm.errors import ErrorCode, ProvenanceError, ToolError
 from tinypylm.provenance import records
-from tinypylm.provenance.derivation import Pin, Stacked
+from tinypylm.provenance.derivation import ONE, Pin, Stacked
 from tinypylm.provenance.records import RecordKind
 from tinypylm.provenance.registry import EVIDENCE, LEDGER_PATH, REGISTRY_PATH, path_of
 from tinypylm_tools.slm_writer import write_atomically
@@ -65,11 +65,11 @@ class Folder:
         """Every .slm file of the folder itself."""
         yield from sorted(self.root.glob("*.slm"))
 
-    def adapter(self, file: str, scale_bits: str | None = None) -> Stacked:
-        """The adapter whose package is `file` under adapters/; its own scale unless another is given."""
+    def adapter(self, file: str, scale_bits: str = ONE) -> Stacked:
+        """The adapter whose package is `file` under adapters/, with a scale on top of the package's own."""
         manifest, receipt, evaluation = (
             load_record(self.root / adapter_paths(file)[part], kind) for part, kind in _ADAPTER_KINDS.items())
-        return Stacked(manifest, receipt, evaluation, scale_bits or str(manifest["scale_bits"]))
+        return Stacked(manifest, receipt, evaluation, scale_bits)
 
     def adapter_of(self, attached: JsonObject) -> Stacked:
         """The adapter that an evaluation names as {sha256, scale_bits}. Raises ToolError (NoEvidence)."""
