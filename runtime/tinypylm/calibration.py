@@ -12,7 +12,7 @@ from tinypylm.wasm.binary import MemoryImport
 from tinypylm.wasm.kernel import ModuleBuilder
 
 _COLS, _ROWS = 512, 8192
-_ROWS_AT_ONCE = (1, 2, 3, 4, 8)
+_ROWS_AT_ONCE = (1, 2, 4)
 
 
 def macs_per_token(config: ModelConfig) -> int:

@@ -56,48 +56,46 @@ def emit(model: Model, plan: MemoryPlan, threads: int = 1) -> bytes:
     family = _FAMILIES[model.config.family]
     parts = {"forward": module.add(family.forward, "forward_part", {"net": net}),
              "project": module.add(family.project, "project_part", {"net": net})}
-    jobs = _emit_jobs(module, parts, plan.regions["control"].address, threads)
-    tokens_at = plan.regions["tokens"].address
-    module.add(_step, "step", {**jobs, "tokens_at": tokens_at}, export=True)
+    _emit_jobs(module, parts, plan.regions["control"].address, threads, plan.regions["tokens"].address)
     _emit_sampling(module, model.config.vocab_size, plan)
     return module.encode()
 
 
 _Functions = dict[str, Function[Value]]
+_MaybeFunction = Function[Value] | None
 
 
-def _emit_jobs(module: ModuleBuilder, parts: _Functions, control_at: int, threads: int) -> _Functions:
-    """forward and project as one caller sees them; with helpers, what these run, too."""
-    helped: dict[str, object] = {"hand_out": None}
+def _emit_jobs(module: ModuleBuilder, parts: _Functions, control_at: int, threads: int, tokens_at: int) -> None:
+    """forward, project and step as one caller sees them; with helpers, what these run, too."""
+    hand_out = None
     if threads > 1:
-        helped["hand_out"] = module.add(job.hand_out, "hand_out", {"control_at": control_at}, export=True)
+        hand_out = module.add(job.hand_out, "hand_out", {"control_at": control_at}, export=True)
         module.add(job.serve, "serve", {**parts, "control_at": control_at}, export=True)
-    return {
-        "forward": module.add(_run_forward, "forward", {"part": parts["forward"], **helped}, export=True),
-        "project": module.add(_run_project, "project", {"part": parts["project"], **helped}, export=True),
-    }
+    module.add(_forward, "forward", {"part": parts["forward"], "hand_out": hand_out}, export=True)
+    module.add(_project, "project", {"part": parts["project"], "hand_out": hand_out}, export=True)
+    module.add(_step, "step", {**parts, "hand_out": hand_out, "tokens_at": tokens_at}, export=True)
 
 
-def _run_forward(
-    k: Kernel, count: i32, position: i32, *, part: Function[Value], hand_out: Function[Value] | None
-) -> None:
+def _forward(k: Kernel, count: i32, position: i32, *, part: Function[Value], hand_out: _MaybeFunction) -> None:
     if hand_out:
         k.call(hand_out, job.RUN_FORWARD, count, position)
     k.call(part, count, position, 0)
 
 
-def _run_project(k: Kernel, *, part: Function[Value], hand_out: Function[Value] | None) -> None:
+def _project(k: Kernel, *, part: Function[Value], hand_out: _MaybeFunction) -> None:
     if hand_out:
         k.call(hand_out, job.RUN_PROJECT, 0, 0)
     k.call(part, 0)
 
 
 def _step(k: Kernel, token: i32, position: i32, *, forward: Function[Value], project: Function[Value],
-          tokens_at: int) -> None:
+          hand_out: _MaybeFunction, tokens_at: int) -> None:
     """One token through the network, and its logits."""
     k.at(tokens_at).i32[0] = token
-    k.call(forward, 1, position)
-    k.call(project)
+    if hand_out:
+        k.call(hand_out, job.RUN_STEP, 1, position)
+    k.call(forward, 1, position, 0)
+    k.call(project, 0)
 
 
 def _emit_sampling(module: ModuleBuilder, vocab_size: int, plan: MemoryPlan) -> None:

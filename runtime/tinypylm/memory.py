@@ -14,7 +14,10 @@ CHUNK_TOKENS = 16
 """Prompt tokens that go through the network in one call; scratch vectors exist this many times."""
 
 MAX_THREADS = 4
-"""Each has scores of its own, so the plan does not depend on how many run."""
+"""Each has a copy of some regions, so the plan does not depend on how many run."""
+
+PRIVATE_REGIONS = ("normed", "codes", "code_scale", "cosines", "sines")
+"""Scratch that each thread fills for itself: a copy for every thread, one after the other."""
 
 MAX_CANDIDATES = 1024
 CANDIDATE_HEADER_BYTES = 16
@@ -79,7 +82,7 @@ def padded_context(config: ModelConfig) -> int:
 def plan_memory(config: ModelConfig, file_bytes: int) -> MemoryPlan:
     """The regions of a model of this shape whose file has `file_bytes` bytes."""
     sizes = {"file": (file_bytes, 1), "k_cache": (_cache_bytes(config), 1), "v_cache": (_cache_bytes(config), 1)}
-    sizes |= {name: (4 * floats, CHUNK_TOKENS) for name, floats in _scratch_floats(config).items()}
+    sizes |= {name: (4 * floats, _scratch_rows(name)) for name, floats in _scratch_floats(config).items()}
     sizes["scores"] = 4 * padded_context(config), MAX_THREADS
     sizes |= {name: (size, 1) for name, size in _sampling_bytes(config).items()}
     regions: dict[str, Region] = {}
@@ -89,6 +92,10 @@ def plan_memory(config: ModelConfig, file_bytes: int) -> MemoryPlan:
         regions[name] = Region(address, stride * rows, stride)
         address += stride * rows
     return MemoryPlan(regions, address)
+
+
+def _scratch_rows(region: str) -> int:
+    return CHUNK_TOKENS * (MAX_THREADS if region in PRIVATE_REGIONS else 1)
 
 
 def _cache_bytes(config: ModelConfig) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.kernels.bench import single
-from tinypylm.families.sharing import HEADS, ONE, TOKENS, Sharing, rows
+from tinypylm.families.sharing import HEADS, TOKENS, Sharing, rows
 from tinypylm.wasm.kernel import Kernel
 from tinypylm.wasm.values import Value, i32
 
@@ -33,14 +33,14 @@ def reads_whole(division: str, region: str = "x") -> dict[str, object]:
     return {"division": division, "writes": ["another"], "whole": [region]}
 
 
-@pytest.mark.parametrize("division", [TOKENS, HEADS, ONE, rows(64)])
+@pytest.mark.parametrize("division", [TOKENS, HEADS, rows(64)])
 def test_what_is_divided_alike_needs_no_meeting(division: str) -> None:
     assert meetings(writes(division), reads(division), writes(division)) == []
 
 
 @pytest.mark.parametrize(("first", "second"), [
     (writes(TOKENS), reads(rows(64))), (writes(rows(64)), reads(TOKENS)), (writes(rows(64)), writes(rows(32))),
-    (writes(HEADS), reads(TOKENS)), (writes(TOKENS), writes(ONE)),
+    (writes(HEADS), reads(TOKENS)), (writes(TOKENS), writes(rows(32))),
     (writes(TOKENS), reads_whole(rows(64))), (writes(rows(64)), reads_whole(rows(64))),
     (reads_whole(rows(64)), writes(TOKENS)), (reads_whole(rows(64)), writes(rows(64))), (reads(TOKENS), writes(HEADS)),
 ])
@@ -51,6 +51,10 @@ def test_what_is_divided_differently_waits_for_the_others(first: dict[str, objec
 def test_reading_alone_needs_no_meeting() -> None:
     quiet = {"writes": []}
     assert meetings(reads(TOKENS) | quiet, reads(rows(64)) | quiet, reads_whole(rows(32)) | quiet) == []
+
+
+def test_what_each_thread_has_for_itself_needs_no_meeting() -> None:
+    assert meetings(writes(TOKENS, "normed"), reads_whole(rows(64), "normed"), writes(HEADS, "normed")) == []
 
 
 def test_a_meeting_settles_what_came_before() -> None:

@@ -68,7 +68,7 @@ def test_codes_and_scale_are_exactly_the_references(n: int, dtype: DType) -> Non
     x = normal(n, n) * 7
     codes, scale = bench.room(2 * n), bench.room(4)
     bench.run(codes, scale, bench.place(x))
-    expected, expected_scale = reference.quantise(x)
+    expected, expected_scale = reference.quantise(x, dtype)
     order = expected if dtype is DType.Q8_0 else reference.q4_order(expected)
     np.testing.assert_array_equal(bench.read(codes, n, np.int16), order)
     assert bench.read(scale, 1)[0] == expected_scale
@@ -145,12 +145,11 @@ def test_an_embedding_row_is_dequantised_exactly(dtype: DType) -> None:
     (1, 2, 2), (3, 6, 6), (2, 8, 8), (4, 48, 48), (2, 16, 4)])
 def test_rotary_turns_pairs(heads: int, head_dim: int, rotary_dim: int, interleaved: bool) -> None:
     stride = head_dim + 5
-    bench = single(rotary.rotate, heads=heads, head_dim=head_dim, rotary_dim=rotary_dim, out_stride=stride,
-                   interleaved=interleaved)
+    bench = single(rotary.rotate, head_dim=head_dim, rotary_dim=rotary_dim, out_stride=stride, interleaved=interleaved)
     x, angles = normal(heads * head_dim).reshape(heads, head_dim), normal(rotary_dim // 2, 1)
     cosines, sines = np.cos(angles), np.sin(angles)
     out = bench.room(4 * heads * stride)
-    bench.run(out, bench.place(x), bench.place(cosines), bench.place(sines))
+    bench.run(out, bench.place(x), bench.place(cosines), bench.place(sines), 0, heads)
     rows = bench.read(out, heads * stride).reshape(heads, stride)[:, :head_dim]
     np.testing.assert_allclose(rows, reference.rotate(x, cosines, sines, interleaved), rtol=1e-5, atol=1e-6)
 

@@ -37,7 +37,7 @@ class Product:
         scales[-1, -1] = 0
         self.planes = [pack(codes, dtype), scales]
         self.weights = (codes.reshape(rows, -1, 32) * scales.astype(np.float64)[..., None]).reshape(rows, cols)
-        quantised = [reference.quantise(rng.standard_normal(cols).astype(np.float32)) for _ in range(TOKENS)]
+        quantised = [reference.quantise(rng.standard_normal(cols).astype(np.float32), dtype) for _ in range(TOKENS)]
         self.values = np.stack([c.astype(np.float64) * s for c, s in quantised])
         self.scales = np.array([s for _, s in quantised], np.float32)
         self.x = np.stack([c if dtype is DType.Q8_0 else reference.q4_order(c) for c, _ in quantised])
@@ -124,7 +124,7 @@ def test_extreme_codes_do_not_overflow(dtype: DType, seed: int) -> None:
     product.planes[0] = pack(np.full((2, 96), largest), dtype)
     product.planes[1] = np.ones((2, 3), np.float16)
     product.weights = np.full((2, 96), float(largest))
-    product.x[:] = 32767
+    product.x[:] = -reference.LARGEST_CODE[dtype]
     product.scales[:] = 1
-    product.values = np.full((TOKENS, 96), 32767.0)
+    product.values = product.x.astype(np.float64)
     np.testing.assert_allclose(product.run("matmul", 1), product.expected(), rtol=1e-6)

@@ -7,6 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from tinypylm.config import DType
+
 Array = NDArray[np.float64]
 
 
@@ -14,12 +16,14 @@ def matvec(w: Array, x: Array) -> Array:
     return w.astype(np.float64) @ x.astype(np.float64)
 
 
-def quantise(x: NDArray[np.float32]) -> tuple[NDArray[np.int16], np.float32]:
-    largest = np.abs(x).max()
+LARGEST_CODE = {DType.Q8_0: 32767, DType.Q4_0: 8191}
+
+
+def quantise(x: NDArray[np.float32], dtype: DType) -> tuple[NDArray[np.int16], np.float32]:
+    largest, largest_code = np.abs(x).max(), np.float32(LARGEST_CODE[dtype])
     if largest == 0:
         return np.zeros(len(x), np.int16), np.float32(0)
-    factor = np.float32(32767) / largest
-    return np.rint(x * factor).astype(np.int16), largest / np.float32(32767)
+    return np.rint(x * (largest_code / largest)).astype(np.int16), largest / largest_code
 
 
 def q4_order(codes: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -11,17 +11,17 @@ from contextlib import contextmanager
 
 from tinypylm.config import DType, Role
 from tinypylm.families import sharing
-from tinypylm.families.sharing import HEADS, ONE, TOKENS, Sharing
+from tinypylm.families.sharing import HEADS, PRIVATE, TOKENS, Sharing
 from tinypylm.format import Model
 from tinypylm.kernels import activation, attention, embedding, linear, norm, rotary, threads
-from tinypylm.memory import MemoryPlan, padded_context, padded_head_dim
+from tinypylm.memory import CHUNK_TOKENS, MemoryPlan, padded_context, padded_head_dim
 from tinypylm.wasm.kernel import Function, Kernel, ModuleBuilder, Ptr
 from tinypylm.wasm.values import Value, f32, i32
 
-ROWS_AT_ONCE = {DType.F32: 8, DType.Q8_0: 2, DType.Q4_0: 2}
-"""Rows per pass of a one-token product, each the best of 1, 2, 3, 4 and 8 in Chromium."""
 TOKENS_AT_ONCE = 8
 """Prompt tokens that share one load of a weight."""
+
+_OF_HEADS = frozenset({Role.WQ, Role.WK, Role.WV})
 
 _Body = Callable[..., Value | None]
 
@@ -74,9 +74,10 @@ class Network:
         return self._kernels[name]
 
     def row(self, region: str, token: i32 | int = 0) -> Ptr:
-        """Where a token's row of a scratch region lies."""
+        """Where a token's row of a scratch region lies; of a private one, in this thread's copy."""
         stride = self._plan.regions[region].stride_bytes
-        return self.k.at(self._plan.regions[region].address) + (token * stride)
+        start = self.k.at(self._plan.regions[region].address) + token * stride
+        return start + self.thread * (CHUNK_TOKENS * stride) if region in PRIVATE and self.threads > 1 else start
 
     def weights(self, role: Role, layer: int | None) -> tuple[Ptr, Ptr, DType]:
         """A tensor's codes and scales where the file's bytes lie."""
@@ -113,40 +114,48 @@ class Network:
     def rmsnorm(self, out: str, x: str, role: Role, layer: int | None) -> None:
         kernel = self.kernel(norm.rmsnorm, "rmsnorm", n=self.config.hidden_size, epsilon=self.config.norm_epsilon)
         weight, _, _ = self.weights(role, layer)
-        self._sharing.use(TOKENS, writes=[out], reads=[x])
-        with self.own_tokens() as t:
+        self._sharing.use(sharing.WHOLE, writes=[out], reads=[x])
+        with self.each_token() as t:
             self.k.call(kernel, self.row(out, t), self.row(x, t), weight)
         self._written(out)
 
     def layernorm(self, out: str, x: str, role: Role, bias: Role, layer: int | None) -> None:
         kernel = self.kernel(norm.layernorm, "layernorm", n=self.config.hidden_size, epsilon=self.config.norm_epsilon)
         (weight, _, _), (offset, _, _) = self.weights(role, layer), self.weights(bias, layer)
-        self._sharing.use(TOKENS, writes=[out], reads=[x])
-        with self.own_tokens() as t:
+        self._sharing.use(sharing.WHOLE, writes=[out], reads=[x])
+        with self.each_token() as t:
             self.k.call(kernel, self.row(out, t), self.row(x, t), weight, offset)
         self._written(out)
 
     def linear(self, out: str, role: Role, layer: int | None, x: str, *, bias: Role | None = None,
                accumulate: bool = False) -> None:
         """out = W x, or out += W x; a bias takes its place in `out` before the product is added."""
+        count, cols = self.model.tensor(role, layer).shape
+        division, unit = self._division(role, count)
         if bias is not None:
-            self._bias(out, bias, layer, accumulate)
+            self._bias(out, bias, layer, accumulate, division, unit)
             accumulate = True
         codes, scales, dtype = self.weights(role, layer)
-        count, cols = self.model.tensor(role, layer).shape
         source = x if dtype is DType.F32 else self._encode(x, cols, dtype)
         kernel = self._linear_kernel(dtype, cols, out, source, accumulate)
-        self._sharing.use(sharing.rows(count), writes=[out], whole=[source, "code_scale"])
-        part = self._sharing.part(self.k, self.thread, count)
+        self._sharing.use(division, writes=[out], whole=[source])
+        part = self._sharing.part(self.k, self.thread, count, unit)
         self.k.call(kernel, self.row(out), codes, scales, self.row(source), self.row("code_scale"), *part, self.count)
         self._written(out)
 
-    def _bias(self, out: str, role: Role, layer: int | None, accumulate: bool) -> None:
+    def _division(self, role: Role, count: int) -> tuple[str, int]:
+        """How threads divide the rows of a matrix, and in which units; queries, keys and values as attention does."""
+        heads = self.config.n_kv_heads
+        if role in _OF_HEADS and heads % self.threads == 0:
+            return HEADS, count // heads
+        return sharing.rows(count), sharing.UNIT
+
+    def _bias(self, out: str, role: Role, layer: int | None, accumulate: bool, division: str, unit: int) -> None:
         kernel = self.kernel(linear.bias, f"bias{'_add' if accumulate else ''}", accumulate=accumulate)
         values, _, _ = self.weights(role, layer)
         (count,) = self.model.tensor(role, layer).shape
-        self._sharing.use(sharing.rows(count), writes=[out])
-        part = self._sharing.part(self.k, self.thread, count)
+        self._sharing.use(division, writes=[out])
+        part = self._sharing.part(self.k, self.thread, count, unit)
         with self.each_token() as t:
             self.k.call(kernel, self.row(out, t), values, *part)
 
@@ -158,8 +167,8 @@ class Network:
         """The region that holds the i16 codes of `x`, computed unless it holds them already."""
         if self._encoded != (x, dtype):
             kernel = self.kernel(activation.quantise, f"quantise_{dtype.label}_{cols}", n=cols, dtype=dtype)
-            self._sharing.use(TOKENS, writes=["codes", "code_scale"], reads=[x])
-            with self.own_tokens() as t:
+            self._sharing.use(sharing.WHOLE, writes=["codes", "code_scale"], reads=[x])
+            with self.each_token() as t:
                 self.k.call(kernel, self.row("codes", t), self.row("code_scale", t), self.row(x, t))
             self._encoded = (x, dtype)
         return "codes"
@@ -172,8 +181,8 @@ class Network:
         strides = {f"{name}_stride": self._plan.regions[region].stride_bytes
                    for name, region in (("out", out), ("x", x), ("scale", "code_scale"))}
         kind = f"{dtype.label}_{cols}{'_add' if accumulate else ''}"
-        matvec = self.kernel(linear.matvec, f"matvec_{kind}", dtype=dtype, cols=cols, rows_at_once=ROWS_AT_ONCE[dtype],
-                             accumulate=accumulate)
+        matvec = self.kernel(linear.matvec, f"matvec_{kind}", dtype=dtype, cols=cols,
+                             rows_at_once=linear.rows_at_once(dtype, cols), accumulate=accumulate)
         layout = f"{kind}_{strides['out_stride']}_{strides['x_stride']}"
         matmul = self.kernel(linear.matmul, f"matmul_{layout}", dtype=dtype, cols=cols, tokens=TOKENS_AT_ONCE,
                              accumulate=accumulate, **strides)
@@ -183,8 +192,7 @@ class Network:
     def rotary_angles(self, position: i32) -> None:
         """cosines, sines = those of the tokens' positions, from `position` on."""
         angle = self.kernel(rotary.rotary_angle, "rotary_angle")
-        self._sharing.use(TOKENS, writes=["cosines", "sines"])
-        with self.own_tokens() as t:
+        with self.each_token() as t:
             at = self.k.let(f32.of(position + t))
             cosines, sines = self.row("cosines", t), self.row("sines", t)
             for i, frequency in enumerate(rotary.frequencies(self.config.rope_theta, self.config.rotary_dim)):
@@ -193,30 +201,35 @@ class Network:
     def attention(self, out: str, layer: int, position: i32) -> None:
         """out = causal attention of query over the KV cache, after key and value took their places in it."""
         c = self.config
-        shape = {"head_dim": c.head_dim, "rotary_dim": c.rotary_dim, "interleaved": c.interleaved_rotary}
-        step = padded_head_dim(c)
-        per_head = step * padded_context(c)
-        turn = self.kernel(rotary.rotate, "rotate_query", heads=c.n_heads, out_stride=step, **shape)
-        turn_key = self.kernel(rotary.rotate, "rotate_key", heads=c.n_kv_heads, out_stride=per_head, **shape)
-        place = self.kernel(rotary.place, "place_value", heads=c.n_kv_heads, head_dim=c.head_dim, out_stride=per_head)
-        keys, values = self._cache("k_cache", layer), self._cache("v_cache", layer)
-        self._sharing.use(TOKENS, writes=["rotated", "k_cache", "v_cache"],
-                          reads=["query", "key", "value", "cosines", "sines"])
-        with self.own_tokens() as t:
-            at = self.k.let((position + t) * (4 * step))
-            angles = self.row("cosines", t), self.row("sines", t)
-            self.k.call(turn, self.row("rotated", t), self.row("query", t), *angles)
-            self.k.call(turn_key, keys + at, self.row("key", t), *angles)
-            self.k.call(place, values + at, self.row("value", t))
-        attend = self.kernel(attention.attend, "attend", heads=c.n_heads, kv_heads=c.n_kv_heads, head_dim=c.head_dim,
+        step, group = padded_head_dim(c), c.n_heads // c.n_kv_heads
+        kernel = self.kernel(attention.attend, "attend", heads=c.n_heads, kv_heads=c.n_kv_heads, head_dim=c.head_dim,
                              padded_dim=step, positions=padded_context(c))
-        self._sharing.use(HEADS, writes=[out], whole=["rotated", "k_cache", "v_cache"])
-        part = self._sharing.part(self.k, self.thread, c.n_kv_heads, unit=1)
+        self._sharing.use(HEADS, writes=[out, "rotated", "k_cache", "v_cache"], reads=["query", "key", "value"])
+        first, end = self._sharing.part(self.k, self.thread, c.n_kv_heads, unit=1)
+        self._place(layer, position, (first, end), (self.k.let(first * group), self.k.let(end * group)))
+        caches = self._cache("k_cache", layer), self._cache("v_cache", layer)
         scores = self.row("scores", self.thread if self.threads > 1 else 0)
         with self.each_token() as t:
             length = position + t + 1
-            self.k.call(attend, self.row(out, t), self.row("rotated", t), keys, values, scores, length, *part)
+            self.k.call(kernel, self.row(out, t), self.row("rotated", t), *caches, scores, length, first, end)
         self._written(out)
+
+    def _place(self, layer: int, position: i32, key_heads: tuple[i32, i32], query_heads: tuple[i32, i32]) -> None:
+        """Turns the queries of these heads, and puts the keys, turned, and the values where the cache has them."""
+        c = self.config
+        shape = {"head_dim": c.head_dim, "rotary_dim": c.rotary_dim, "interleaved": c.interleaved_rotary}
+        step = padded_head_dim(c)
+        per_head = step * padded_context(c)
+        turn = self.kernel(rotary.rotate, "rotate_query", out_stride=step, **shape)
+        turn_key = self.kernel(rotary.rotate, "rotate_key", out_stride=per_head, **shape)
+        place = self.kernel(rotary.place, "place_value", head_dim=c.head_dim, out_stride=per_head)
+        keys, values = self._cache("k_cache", layer), self._cache("v_cache", layer)
+        with self.each_token() as t:
+            at = self.k.let((position + t) * (4 * step))
+            angles = self.row("cosines", t), self.row("sines", t)
+            self.k.call(turn, self.row("rotated", t), self.row("query", t), *angles, *query_heads)
+            self.k.call(turn_key, keys + at, self.row("key", t), *angles, *key_heads)
+            self.k.call(place, values + at, self.row("value", t), *key_heads)
 
     def _cache(self, region: str, layer: int) -> Ptr:
         c = self.config
@@ -225,10 +238,9 @@ class Network:
 
     def keep_last(self, region: str) -> None:
         """The first row of `region` = its last token's row."""
-        kernel = self.kernel(embedding.copy, f"copy_{self.config.hidden_size}", n=self.config.hidden_size)
-        self._sharing.use(ONE, writes=[region])
-        with self.k.when(self.thread.equals(0)):
-            self.k.call(kernel, self.row(region), self.row(region, self.count - 1))
+        kernel = self.kernel(embedding.copy, "copy")
+        part = self._elementwise(self.config.hidden_size, region)
+        self.k.call(kernel, self.row(region), self.row(region, self.count - 1), *part)
         self._written(region)
 
     def swiglu(self, gate: str, up: str) -> None:

@@ -3,6 +3,9 @@
 Every use of a scratch region says how the threads divide it. Two uses, one of them a write, that are divided
 differently may bring two threads to the same bytes: a barrier goes between them. Divided alike, each thread meets only
 bytes of its own. With one thread there is nothing to divide and no barrier is emitted.
+
+Small work that all of them need (norms, codes, angles) each thread does for itself, into a copy of its own: that is
+cheaper than to wait for whoever does it.
 """
 
 from __future__ import annotations
@@ -10,17 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from tinypylm import memory
 from tinypylm.wasm.kernel import Kernel
 from tinypylm.wasm.values import i32
 
 TOKENS = "tokens"
 """Row t of a region is thread t mod threads'."""
 HEADS = "heads"
-"""Each thread has key/value heads of its own."""
-ONE = "thread 0"
+"""Each thread has key/value heads of its own, with the query heads that use them."""
 WHOLE = "whole"
 """A thread may read any of it."""
-_UNIT = 16  # elements: a cache line of f32, so that two threads do not write to one
+PRIVATE = frozenset(memory.PRIVATE_REGIONS)
+UNIT = 16  # elements: a cache line of f32, so that two threads do not write to one
 
 
 def rows(count: int) -> str:
@@ -48,9 +52,10 @@ class Sharing:
         self, division: str, *, writes: Iterable[str], reads: Iterable[str] = (), whole: Iterable[str] = ()
     ) -> None:
         """Announces an operation on these regions; the threads meet first where they must."""
-        new = [(region, Use(division, True)) for region in writes]
-        new += [(region, Use(division, False)) for region in reads]
-        new += [(region, Use(WHOLE, False)) for region in whole]
+        uses = [(region, Use(division, True)) for region in writes]
+        uses += [(region, Use(division, False)) for region in reads]
+        uses += [(region, Use(WHOLE, False)) for region in whole]
+        new = [(region, use) for region, use in uses if region not in PRIVATE]
         if any(use.clashes_with(earlier) for region, use in new for earlier in self._uses.get(region, ())):
             self.meet()
         for region, use in new:
@@ -62,7 +67,7 @@ class Sharing:
         if self.threads > 1:
             self._meet()
 
-    def part(self, k: Kernel, thread: i32, count: int, unit: int = _UNIT) -> tuple[i32, i32]:
+    def part(self, k: Kernel, thread: i32, count: int, unit: int = UNIT) -> tuple[i32, i32]:
         """The elements first <= i < end of `count` that are this thread's."""
         if self.threads == 1:
             return k.let(i32.const(0)), k.let(i32.const(count))

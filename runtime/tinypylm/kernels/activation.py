@@ -8,7 +8,7 @@ from tinypylm.wasm.kernel import Kernel, Ptr
 from tinypylm.wasm.values import f32, i32
 from tinypylm.wasm.vectors import f32x4, i16x8, i32x4
 
-_LARGEST_CODE = 32767.0
+_LARGEST_CODES = {DType.Q8_0: 32767.0, DType.Q4_0: 8191.0}  # a lane sums 8 products; q4_0's weights come times 4096
 
 
 def quantise(k: Kernel, codes: Ptr, scale: Ptr, x: Ptr, *, n: int, dtype: DType) -> None:
@@ -18,10 +18,10 @@ def quantise(k: Kernel, codes: Ptr, scale: Ptr, x: Ptr, *, n: int, dtype: DType)
     for q8_0; for q4_0 each 32 as four vectors, lane j of vector i holding element 4 j + i. scale: f32[1].
     A NaN or infinity in x makes scale one, so it reaches the logits and is found there.
     """
-    largest = _largest_magnitude(k, x, n)
-    scale.f32[0] = largest / _LARGEST_CODE
+    largest, largest_code = _largest_magnitude(k, x, n), _LARGEST_CODES[dtype]
+    scale.f32[0] = largest / largest_code
     nonzero = largest > 0.0
-    factor = k.let(f32x4.splat(k.select(nonzero, _LARGEST_CODE / largest, f32.const(0.0))))
+    factor = k.let(f32x4.splat(k.select(nonzero, largest_code / largest, f32.const(0.0))))
     with k.range(n, step=32) as i:
         rounded = [k.let(i32x4.truncate((x.f32x4[i, 4 * j] * factor).nearest())) for j in range(8)]
         vectors = _transposed(k, rounded) if dtype is DType.Q4_0 else rounded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinypylm.kernels.exponential import exp
+from tinypylm.kernels.linear import lane_sums
 from tinypylm.wasm.kernel import Kernel, Ptr
 from tinypylm.wasm.values import f32, i32
 from tinypylm.wasm.vectors import f32x4
@@ -41,16 +42,9 @@ def _score(k: Kernel, scores: Ptr, q: Ptr, keys: Ptr, length: i32, padded_dim: i
             part = k.let(q.f32x4[c])
             for r, total in enumerate(sums):
                 total += part * rows.f32x4[c + r * padded_dim]
-        scores.f32x4[t] = _lane_sums(k, sums) * scale
+        scores.f32x4[t] = lane_sums(k, sums) * scale
     with k.range((length + 3) & -4, start=length) as t:
         scores.f32[t] = _NEGATIVE_INFINITY
-
-
-def _lane_sums(k: Kernel, v: list[f32x4]) -> f32x4:
-    """The four vectors' sums, each (l0 + l2) + (l1 + l3)."""
-    ab = k.let(v[0].shuffle32(v[1], 0, 4, 1, 5) + v[0].shuffle32(v[1], 2, 6, 3, 7))
-    cd = k.let(v[2].shuffle32(v[3], 0, 4, 1, 5) + v[2].shuffle32(v[3], 2, 6, 3, 7))
-    return ab.shuffle32(cd, 0, 1, 4, 5) + ab.shuffle32(cd, 2, 3, 6, 7)
 
 
 def _softmax(k: Kernel, scores: Ptr, length: i32) -> f32:

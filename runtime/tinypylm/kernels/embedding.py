@@ -39,7 +39,7 @@ def _nibble(pair: i32, at: i32) -> i32:
     return shifted >> 28
 
 
-def copy(k: Kernel, out: Ptr, x: Ptr, *, n: int) -> None:
-    """out = x. out, x: f32[n]."""
-    with k.range(n) as i:
+def copy(k: Kernel, out: Ptr, x: Ptr, first: i32, end: i32) -> None:
+    """out[i] = x[i] for first <= i < end. out, x: f32[end]."""
+    with k.range(end, start=first) as i:
         out.f32[i] = x.f32[i]

@@ -7,7 +7,7 @@ from decimal import Decimal, localcontext
 
 from tinypylm.kernels.exponential import sin_cos
 from tinypylm.wasm.kernel import Kernel, Ptr
-from tinypylm.wasm.values import f32
+from tinypylm.wasm.values import f32, i32
 
 _DIGITS = 30
 
@@ -33,31 +33,31 @@ def _f32(x: float) -> float:
     return float(struct.unpack("<f", struct.pack("<f", x))[0])
 
 
-def rotate(k: Kernel, out: Ptr, x: Ptr, cosines: Ptr, sines: Ptr, *, heads: int, head_dim: int, rotary_dim: int,
-           out_stride: int, interleaved: bool) -> None:
+def rotate(k: Kernel, out: Ptr, x: Ptr, cosines: Ptr, sines: Ptr, first: i32, end: i32, *, head_dim: int,
+           rotary_dim: int, out_stride: int, interleaved: bool) -> None:
     """(a, b) -> (a cos - b sin, a sin + b cos) for each pair of each head; elements past rotary_dim are copied
 
-    x: f32[heads, head_dim]. out: head h starts h * out_stride floats in. Pair i is (i, i + rotary_dim / 2), or
-    (2 i, 2 i + 1) if `interleaved`.
+    Heads first <= h < end of x: f32[heads, head_dim]. out: head h starts h * out_stride floats in. Pair i is
+    (i, i + rotary_dim / 2), or (2 i, 2 i + 1) if `interleaved`.
     """
     half = rotary_dim // 2
-    with k.range(heads) as head:
+    with k.range(end, start=first) as head:
         source = k.pointer(x.value + head * (4 * head_dim))
         target = k.pointer(out.value + head * (4 * out_stride))
         with k.range(half) as i:
-            first = k.let(i << 1) if interleaved else i
-            second = 1 if interleaved else half
-            a, b = k.let(source.f32[first]), k.let(source.f32[first, second])
+            at = k.let(i << 1) if interleaved else i
+            other = 1 if interleaved else half
+            a, b = k.let(source.f32[at]), k.let(source.f32[at, other])
             cosine, sine = k.let(cosines.f32[i]), k.let(sines.f32[i])
-            target.f32[first] = a * cosine - b * sine
-            target.f32[first, second] = a * sine + b * cosine
+            target.f32[at] = a * cosine - b * sine
+            target.f32[at, other] = a * sine + b * cosine
         with k.range(head_dim, start=rotary_dim) as i:
             target.f32[i] = source.f32[i]
 
 
-def place(k: Kernel, out: Ptr, x: Ptr, *, heads: int, head_dim: int, out_stride: int) -> None:
-    """Copies x: f32[heads, head_dim] so that head h starts h * out_stride floats into out."""
-    with k.range(heads) as head:
+def place(k: Kernel, out: Ptr, x: Ptr, first: i32, end: i32, *, head_dim: int, out_stride: int) -> None:
+    """Copies heads first <= h < end of x: f32[heads, head_dim]; head h starts h * out_stride floats into out."""
+    with k.range(end, start=first) as head:
         source = k.pointer(x.value + head * (4 * head_dim))
         target = k.pointer(out.value + head * (4 * out_stride))
         with k.range(head_dim) as i:

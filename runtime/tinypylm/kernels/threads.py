@@ -7,7 +7,7 @@ again and again, since its peers are microseconds behind, and then sleeps on the
     0 epoch     number of jobs handed out; helpers sleep on it
     4 arrived   threads that stand at the barrier
     8 passed    number of barriers that all have passed; threads at a barrier sleep on it
-    12 job, 16 first, 20 second     the job in hand: what to run, and its two arguments
+    12 job, 16 count, 20 position   the job in hand: which parts to run, and with what
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from tinypylm.wasm.atomics import atomic_add, atomic_load, atomic_store, notify,
 from tinypylm.wasm.kernel import Function, Kernel, Ptr
 from tinypylm.wasm.values import Value, i32
 
-EPOCH, ARRIVED, PASSED, JOB, FIRST, SECOND = range(0, 24, 4)
+EPOCH, ARRIVED, PASSED, JOB, COUNT, POSITION = range(0, 24, 4)
 QUIT, RUN_FORWARD, RUN_PROJECT = range(3)
+RUN_STEP = RUN_FORWARD | RUN_PROJECT
 _LOOKS = 100_000  # about 100 microseconds: longer than Python takes from one token to the next
 _PATIENCE_NS = 10_000_000_000  # a helper that is this late is dead
 
@@ -47,12 +48,12 @@ def _await_change(k: Kernel, control: Ptr, word: int, known: i32, thread: i32) -
         looks += 1
 
 
-def hand_out(k: Kernel, job: i32, first: i32, second: i32, *, control_at: int) -> None:
+def hand_out(k: Kernel, job: i32, count: i32, position: i32, *, control_at: int) -> None:
     """Gives every helper a job and wakes those that sleep. The caller then does its own part of it."""
     control = k.at(control_at)
     control.i32[JOB // 4] = job
-    control.i32[FIRST // 4] = first
-    control.i32[SECOND // 4] = second
+    control.i32[COUNT // 4] = count
+    control.i32[POSITION // 4] = position
     atomic_add(k, control, EPOCH, 1)
     notify(k, control, EPOCH)
 
@@ -66,7 +67,7 @@ def serve(k: Kernel, thread: i32, *, control_at: int, forward: Function[Value], 
         seen += 1
         job = k.let(control.i32[JOB // 4])
         leave(job.equals(QUIT))
-        with k.when(job.equals(RUN_FORWARD)):
-            k.call(forward, control.i32[FIRST // 4], control.i32[SECOND // 4], thread)
-        with k.when(job.equals(RUN_PROJECT)):
+        with k.when(job & RUN_FORWARD):
+            k.call(forward, control.i32[COUNT // 4], control.i32[POSITION // 4], thread)
+        with k.when(job & RUN_PROJECT):
             k.call(project, thread)

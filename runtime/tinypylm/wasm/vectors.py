@@ -50,6 +50,10 @@ class i16x8(v128):
     name = "i16x8"
     __slots__ = ()
 
+    @classmethod
+    def const(cls, value: Number) -> Self:
+        return cls.apply("i16x8.splat", i32.const(value))
+
     @staticmethod
     def narrow(low: i32x4, high: i32x4) -> i16x8:
         """Both vectors' lanes, saturated to 16 bits."""
