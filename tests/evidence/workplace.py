@@ -7,16 +7,22 @@ import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from click.testing import CliRunner
+
 from tinypylm import canonical
 from tinypylm.canonical import JsonObject
+from tinypylm.config import DType, Role
 from tinypylm.format import parse
 from tinypylm.provenance import RecordKind, fingerprint, identifier, ledger
 from tinypylm.provenance.schema import fields, items
+from tinypylm_tools.cli import main
 from tinypylm_tools.evaluation import sidecar
 from tinypylm_tools.evaluation.defaults import default_items
 from tinypylm_tools.evidence import adapters, steps
 from tinypylm_tools.evidence.book import Book, Line
 from tinypylm_tools.evidence.folder import Folder, adapter_paths, save_record
+from tinypylm_tools.fixtures import fixtures
+from tinypylm_tools.slm_writer import Payload, seal
 
 SUITES = {
     "smoke.toml": """
@@ -159,6 +165,26 @@ def flipped(data: bytes, at: int, mask: int = 1) -> bytes:
     changed = bytearray(data)
     changed[at % len(data)] ^= mask
     return bytes(changed)
+
+
+def run(*arguments: object, fails: str = "") -> str:
+    """What a command prints; `fails` stands in the error of one that has to fail."""
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == bool(fails), result.stderr
+    assert fails in result.stderr
+    return result.stdout
+
+
+def other_weights() -> bytes:
+    """The f32 fixture with the signs of one matrix turned round."""
+    data = fixtures()["tiny-test-model.slm"]
+    model = parse(data)
+    payloads = {(t.role, t.layer): Payload(t.dtype, data[t.offset : t.offset + t.payload_bytes]) for t in model.tensors}
+    turned = memoryview(bytearray(payloads[Role.WQ, 0].data)).cast("f")
+    for index, weight in enumerate(turned):
+        turned[index] = -weight
+    payloads[Role.WQ, 0] = Payload(DType.F32, turned.tobytes())
+    return seal(model.config, payloads, None, model.metadata)
 
 
 def snapshot(root: Path) -> dict[str, bytes]:
