@@ -29,7 +29,8 @@ def package(file: ModelFile, kind: PackageFormat, tensors: Tensors, seed: int = 
 
 
 def random_change(
-    file: ModelFile, kind: PackageFormat, role: Role, layer: int | None, rng: np.random.Generator, share: float, rank: int
+    file: ModelFile, kind: PackageFormat, role: Role, layer: int | None, rng: np.random.Generator, share: float,
+    rank: int,
 ) -> Change:
     shape = file.model.tensor(role, layer).shape
     if kind is PackageFormat.ALR1:

@@ -11,7 +11,7 @@ from tests.adapters.packages import all_tensors, matrices, model_file, package
 from tests.engine.models import all_logits, config, greedy, neox, random_file
 from tinypylm.adapters import AdapterCode, AdapterStack, PackageFormat, parse_package
 from tinypylm.adapters.compiled import Requantiser
-from tinypylm.config import DType, ModelConfig, Role
+from tinypylm.config import DType, Role
 from tinypylm.engine import Engine
 from tinypylm.errors import AdapterError
 from tinypylm.hosts.native import NativeHost

@@ -24,6 +24,7 @@ PAIR_BYTES = 12
 _DIVISOR = {DType.Q8_0: 127.0, DType.Q4_0: 7.0}
 _LOWEST = {DType.Q8_0: -127.0, DType.Q4_0: -8.0}
 _F16_EXPONENT_SHIFT = 2.0**112
+_RANKS_AT_ONCE = 4
 _F16_OVERFLOW = 65_520.0  # halfway from the largest f16 to what would follow; such a number rounds to infinity
 _SMALLEST_NORMAL_F16 = 2.0**-14
 
@@ -57,24 +58,35 @@ def low_rank(k: Kernel, update: Ptr, a: Ptr, b: Ptr, columns: i32, b_stride: i32
         leave(at >= count)
         width = k.let(k.select(columns - start < count - at, columns - start, count - at))
         out, source, factors = update + (at << 2), a + (start << 2), k.pointer(row)
-        with k.range(ranks) as r:
-            factor = k.let(factors.f32[r])
-            _add_scaled(k, out, source + r * (columns << 2), factor, width)
+        r = k.var(i32.const(0))
+        for at_once in (_RANKS_AT_ONCE, 1):
+            with k.loop() as leave_rows:
+                leave_rows(r + at_once > ranks)
+                scaled = [k.let(factors.f32[r, i]) for i in range(at_once)]
+                rows = [k.pointer(source.value + (r + i) * (columns << 2)) for i in range(at_once)]
+                _add_scaled(k, out, rows, scaled, width)
+                r += at_once
         at += width
         row += b_stride
         start.set(0)
 
 
-def _add_scaled(k: Kernel, out: Ptr, x: Ptr, factor: f32, count: i32) -> None:
-    """out += factor * x. out, x: f32[count]."""
-    factors = k.let(f32x4.splat(factor))
+def _add_scaled(k: Kernel, out: Ptr, rows: list[Ptr], factors: list[f32], count: i32) -> None:
+    """out = ((out + factors[0] rows[0]) + factors[1] rows[1]) + ... out, each row: f32[count]."""
+    splats = [k.let(f32x4.splat(factor)) for factor in factors]
     i = k.var(i32.const(0))
     with k.loop() as leave:
         leave(i + 4 > count)
-        out.f32x4[i] = out.f32x4[i] + factors * x.f32x4[i]
+        four = out.f32x4[i]
+        for splat, row in zip(splats, rows, strict=True):
+            four = four + splat * row.f32x4[i]
+        out.f32x4[i] = four
         i += 4
     with k.range(count, start=i) as tail:
-        out.f32[tail] = out.f32[tail] + factor * x.f32[tail]
+        one = out.f32[tail]
+        for factor, row in zip(factors, rows, strict=True):
+            one = one + factor * row.f32[tail]
+        out.f32[tail] = one
 
 
 def survey(k: Kernel, codes: Ptr, scales: Ptr, update: Ptr, seen: Ptr, log: Ptr, first: i32, count: i32, s: f32, *,
