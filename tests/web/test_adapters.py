@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.adapters.corpus import BASE_NAME, FOLDER, INDEX, SUFFIX
 from tests.adapters.packages import matrices, model_file, package
 from tests.engine.models import config, random_file
 from tests.web.desk import Desk
+from tinypylm import canonical
 from tinypylm.adapters import PackageFormat
 from tinypylm.config import DType
 from tinypylm.hosts.native import NativeHost
@@ -33,6 +35,15 @@ APPLY = """async ([text, scale]) => {
     return error.code;
   }
   return "applied";
+}"""
+
+APPLY_EACH = """async (packages) => {
+  const codes = {};
+  for (const [name, text] of Object.entries(packages)) {
+    const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    codes[name] = await tinypylm.applyAdapter(bytes).then(() => "applied", (error) => error.code);
+  }
+  return codes;
 }"""
 
 DIGEST_IN_THE_PAGE = """
@@ -112,6 +123,15 @@ def test_a_package_that_is_refused_leaves_the_context_and_shows_its_code(desk: D
     assert apply(desk, STACK[0][:-1]) == "AdapterSizeMismatch"
     assert desk.state == "context-ready"
     assert desk.code == "AdapterSizeMismatch"
+
+
+def test_every_package_of_the_corpus_is_refused_in_the_page_with_its_code(desk: Desk):
+    desk.open_file("base.slm", (FOLDER / BASE_NAME).read_bytes())
+    before = told_there(desk)
+    packages = {path.stem: b64encode(path.read_bytes()).decode() for path in FOLDER.glob(f"*{SUFFIX}")}
+    assert desk.page.evaluate(APPLY_EACH, packages) == canonical.loads((FOLDER / INDEX).read_bytes())
+    assert desk.figure("adapter_apply_count") == "0"
+    assert told_there(desk) == before
 
 
 def test_without_a_model_nothing_can_be_applied(desk: Desk):

@@ -19,6 +19,7 @@ COMMANDS = {
     "inspect": "Show what a .slm file holds.",
     "verify": "Check a .slm file against every rule of the format.",
     "generate": "Continue a prompt.",
+    "adapter": "Make, import, combine, inspect and apply adapter packages.",
     "logits": "Write the logits of every position of a prompt.",
     "bench": "Measure how fast a model runs here.",
     "registry": "Write models/selector.registry from the .slm files beside it.",
