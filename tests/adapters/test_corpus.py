@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from tests.adapters.corpus import BASE_NAME, FOLDER, INDEX, SUFFIX, contents
 from tests.format.costs import peak_memory, processor_seconds
 from tinypylm import canonical
 from tinypylm.adapters import AdapterCode
+from tinypylm.adapters.package import RawHeader
 from tinypylm.errors import AdapterError
 from tinypylm.hosts.native import NativeHost
 from tinypylm.session import Session
@@ -108,3 +111,18 @@ def test_a_verdict_on_a_full_package_is_quick_and_needs_little_memory(session: S
     refused()
     assert processor_seconds(refused) < 0.5
     assert peak_memory(refused) < 4 * len(full)
+
+
+def test_every_code_is_documented_in_the_order_in_which_rules_are_judged(repo_root: Path) -> None:
+    text = (repo_root / "docs" / "adapters.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(Adapter\w+)` \|", text, re.MULTILINE) == [str(code) for code in AdapterCode]
+
+
+def test_every_field_of_header_and_entry_is_documented_with_its_offset(repo_root: Path) -> None:
+    text = (repo_root / "docs" / "adapters.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\| (\d+) \| \S+(?: B)? \| (\w+)", text, re.MULTILINE)
+    offsets = [0, 4, 6, *range(8, 25, 4)[:5], 56, *range(60, 97, 4), 108]
+    assert [int(offset) for offset, _ in documented][: len(RawHeader._fields)] == offsets
+    assert [name for _, name in documented][: len(RawHeader._fields)] == list(RawHeader._fields)
+    assert [name for _, name in documented][len(RawHeader._fields) :] == [
+        "role", "rank", "layer", "rows", "columns", "count"]

@@ -110,7 +110,8 @@ def test_import_writes_an_alr1(files: Path) -> None:
 
 @pytest.mark.parametrize(("arguments", "code"), [
     (["--format", "adp1", "--keep-ppm", "3"], "UnusableChoice"),
-    (["--format", "asp1", "--rank", "3"], "UnusableChoice"), (["--format", "adp1", "--role", "nose"], "UnusableChoice")])
+    (["--format", "asp1", "--rank", "3"], "UnusableChoice"),
+    (["--format", "adp1", "--role", "nose"], "UnusableChoice")])
 def test_an_option_without_a_use_is_refused(files: Path, arguments: list[str], code: str) -> None:
     result = run("adapter", "make", "--base", files / "base.slm", "--child", files / "child.slm", *arguments, "--out",
                  files / "a")

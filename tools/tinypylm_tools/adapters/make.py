@@ -80,7 +80,7 @@ def read_roles(names: Collection[str]) -> tuple[Role, ...]:
 def _differences(base: ModelFile, child: ModelFile) -> Iterator[tuple[Tensor, F32]]:
     for tensor in base.model.tensors:
         old, new = _weights(base, tensor), _weights(child, child.model.tensor(tensor.role, tensor.layer))
-        delta = nearest_delta(old, new)
+        delta = difference(old, new)
         if delta.any():
             yield tensor, delta
 
@@ -89,13 +89,9 @@ def _weights(file: ModelFile, tensor: Tensor) -> F32:
     return decode(file.data[tensor.offset : tensor.offset + tensor.payload_bytes], tensor.dtype, tensor.shape)
 
 
-def nearest_delta(old: F32, new: F32) -> F32:
-    """f32 numbers with old + delta == new in f32, wherever there are such; else the rounded difference."""
-    delta = (new.astype(np.float64) - old).astype(np.float32)
-    for towards in (-np.inf, np.inf):
-        other = np.nextafter(delta, np.float32(towards))
-        better = (old + delta != new) & (old + other == new)
-        delta = np.where(better, other, delta)
+def difference(old: F32, new: F32) -> F32:
+    """new - old, rounded once: old + it is new in f32 where new is within a factor of two of old (Sterbenz 1974)."""
+    delta: F32 = (new.astype(np.float64) - old).astype(np.float32)
     return delta
 
 
