@@ -21,7 +21,7 @@ from tinypylm.wasm.kernel import ModuleBuilder
 from tinypylm.wasm.values import Value
 
 _Body = Callable[..., Value | None]
-_MOST_BLOCKS = 4096
+_MOST_BLOCKS = 8192
 
 
 def emit(pages: int, shared: bool, dtypes: set[DType]) -> bytes:
@@ -61,12 +61,12 @@ class Requantiser:
         self._clear, self._scatter = self._export("clear"), self._export("scatter")
         self._low_rank = self._export("low_rank")
 
-    def survey(self, tensor: Tensor, entry: Entry, kind: PackageFormat, s: float, seen: bytearray) -> bytes | None:
+    def survey(self, tensor: Tensor, entry: Entry, kind: PackageFormat, s: float, seen: bytearray) -> list[bytes] | None:
         """Records of the blocks that the entry touches first of all, None if a result is out of range
 
         seen: a byte for each block, set for what is in the records. The tensor stays as it is.
         """
-        survey, records = self._export(f"survey_{tensor.dtype.label}"), bytearray()
+        survey, records = self._export(f"survey_{tensor.dtype.label}"), list[bytes]()
         for stretch, update in self._updates(tensor, entry, kind):
             seen_at, log = self._places(tensor.dtype, update, stretch.count)
             part = slice(stretch.first, stretch.first + stretch.count)
@@ -75,9 +75,9 @@ class Requantiser:
             if not end:
                 return None
             if end > log:
-                records += self._instance.read(log, int(end) - log)
+                records.append(self._instance.read(log, int(end) - log))
                 seen[part] = self._instance.read(seen_at, stretch.count)
-        return bytes(records)
+        return records
 
     def change(self, tensor: Tensor, entry: Entry, kind: PackageFormat, s: float) -> None:
         """The tensor's touched blocks are changed; a `survey` has found that all have room for their results."""
@@ -157,7 +157,8 @@ class Requantiser:
         at_once = (b_at - inputs) // (4 * entry.columns)
         for rank in range(0, entry.rank, at_once):
             ranks = min(at_once, entry.rank - rank)
-            self._instance.write(inputs, entry.payload[4 * entry.columns * rank :][: 4 * entry.columns * ranks])
+            if first == 0 or ranks < entry.rank:  # otherwise all of A has been there since the first stretch
+                self._instance.write(inputs, entry.payload[4 * entry.columns * rank :][: 4 * entry.columns * ranks])
             self._low_rank(update, inputs, b_at + 4 * rank, entry.columns, stride, ranks, column, count)
         return True
 

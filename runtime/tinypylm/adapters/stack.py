@@ -79,7 +79,7 @@ class AdapterStack:
             compiled.sweep()
         self.checksums, self.total_bytes, self._kept = [], 0, {}
 
-    def _survey(self, package: Package, s: float, compiled: Requantiser) -> list[tuple[_Kept, bytearray, bytes]]:
+    def _survey(self, package: Package, s: float, compiled: Requantiser) -> list[tuple[_Kept, bytearray, list[bytes]]]:
         """For each entry what is kept of its tensor, with the blocks that this package touches first."""
         found = []
         for entry in package.entries:
@@ -95,11 +95,11 @@ class AdapterStack:
             found.append((kept, seen, records))
         return found
 
-    def _keep(self, found: list[tuple[_Kept, bytearray, bytes]]) -> None:
+    def _keep(self, found: list[tuple[_Kept, bytearray, list[bytes]]]) -> None:
         for kept, seen, records in found:
             kept.seen = seen
             if records:
-                kept.records.append(records)
+                kept.records += records
                 self._kept[kept.tensor.offset] = kept
 
     def _requantiser(self) -> Requantiser:
