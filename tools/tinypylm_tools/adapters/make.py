@@ -50,7 +50,7 @@ def make(base: ModelFile, child: ModelFile, recipe: Recipe) -> Made:
         raise ToolError(ErrorCode.UNUSABLE_CHOICE, "No tensor that was chosen differs between the two models; expected "
                         f"one that differs: {', '.join(tensor.name for tensor, _ in found[:8]) or 'there is none'}.")
     changes = [_CHANGES[recipe.format](tensor, delta, recipe) for tensor, delta in chosen]
-    keep = recipe.keep_ppm if recipe.format is PackageFormat.ASP1 else 0
+    keep = recipe.keep_ppm if recipe.format == PackageFormat.ASP1 else 0
     data = seal(facts(base), changes, 1.0, keep)
     left_out = tuple(tensor.name for tensor, _ in found if not _is_chosen(tensor, recipe))
     return Made(data, len(found), left_out, _exact_tensors(base, child, data))
@@ -96,7 +96,7 @@ def difference(old: F32, new: F32) -> F32:
 
 
 def _is_chosen(tensor: Tensor, recipe: Recipe) -> bool:
-    fits = recipe.format is not PackageFormat.ALR1 or len(tensor.shape) == 2
+    fits = recipe.format != PackageFormat.ALR1 or len(tensor.shape) == 2
     return fits and (not recipe.roles or tensor.role in recipe.roles)
 
 
