@@ -143,6 +143,20 @@ export class Actions {
     return answer;
   }
 
+  /**
+   * Changes the weights of the loaded model by a package.
+   * @param {ArrayBuffer} data
+   * @param {Record<string, unknown>} params {scale}
+   */
+  applyAdapter(data, params) {
+    return this.#attempt(() => this.#adapt("apply_adapter", params, data));
+  }
+
+  /** The weights are the file's again. */
+  detachAdapters() {
+    return this.#attempt(() => this.#adapt("detach_adapters"));
+  }
+
   reset() {
     return this.#command("reset");
   }
@@ -215,6 +229,22 @@ export class Actions {
       const figures = await this.#client.request(event);
       this.#store.dispatch(event, { ...patch, ...this.#shown(figures) });
     });
+  }
+
+  /**
+   * The runtime says whether the context is left: a package that is refused at once leaves it.
+   * @param {"apply_adapter" | "detach_adapters"} method
+   * @param {Record<string, unknown>} [params]
+   * @param {ArrayBuffer[] | ArrayBuffer} [data]
+   */
+  async #adapt(method, params = {}, data = []) {
+    this.#store.require("adapt");
+    try {
+      await this.#client.request(method, params, data);
+    } finally {
+      const figures = await this.#client.request("diagnostics");
+      if (figures["state"] === "model-ready") this.#store.dispatch("adapt", this.#shown(figures));
+    }
   }
 
   /**

@@ -8,7 +8,7 @@ import { PageError } from "./page-error.js";
  * @typedef {"booting" | "ready" | "loading" | "model-ready" | "context-ready" | "generating" | "model-rejected" |
  *   "runtime-failed"} State
  * @typedef {"booted" | "load" | "loaded" | "rejected" | "cancelled" | "generate" | "step" | "kept" | "emptied" |
- *   "stop" | "reset" | "clear" | "free" | "died" | "restart"} Event
+ *   "stop" | "reset" | "adapt" | "clear" | "free" | "died" | "restart"} Event
  * @typedef {{phase: string, done_bytes: number, total_bytes: number | null}} Progress
  * @typedef {{code: string, message: string}} Notice
  * @typedef {Record<string, string | number | boolean | null>} Figures
@@ -33,11 +33,12 @@ const TRANSITIONS = Object.freeze({
     loaded: "model-ready", rejected: "model-rejected", cancelled: "ready", stop: "loading", died: "runtime-failed",
   },
   "model-ready": {
-    load: "loading", generate: "generating", free: "ready", clear: "model-ready", died: "runtime-failed",
+    load: "loading", generate: "generating", free: "ready", adapt: "model-ready", clear: "model-ready",
+    died: "runtime-failed",
   },
   "context-ready": {
     load: "loading", generate: "generating", step: "generating", reset: "model-ready", free: "ready",
-    clear: "context-ready", died: "runtime-failed",
+    adapt: "model-ready", clear: "context-ready", died: "runtime-failed",
   },
   "generating": { kept: "context-ready", emptied: "model-ready", stop: "generating", died: "runtime-failed" },
   "model-rejected": { load: "loading", clear: "model-rejected", died: "runtime-failed" },

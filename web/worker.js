@@ -22,6 +22,9 @@
  *   reset                                          figures
  *   free                                           figures
  *   diagnostics                                    figures, by snake_case name
+ *   validate_adapter {scale}               package {format, entries, package_bytes, scale, checksum}; nothing changes
+ *   apply_adapter {scale}                  package figures; the context is gone
+ *   detach_adapters                                figures; the context is gone
  *   calibrate    {seconds}                         {macs_per_second, macs_per_token}, of the loaded model's type
  *
  * `text` of a generation is what a stop found held back: the start of a character or of a stop string.
@@ -61,6 +64,7 @@ const METHODS = Object.freeze({
   keep: () => keepAll(),
   generate: ({ id, params }) => generate(id, params),
   step: passOn, stop: passOn, reset: passOn, free: passOn, diagnostics: passOn, calibrate: passOn,
+  validate_adapter: passOnBytes, apply_adapter: passOnBytes, detach_adapters: passOn,
 });
 
 self.addEventListener("message", async (/** @type {MessageEvent<Request>} */ event) => {
@@ -77,6 +81,11 @@ self.addEventListener("message", async (/** @type {MessageEvent<Request>} */ eve
 /** @param {Request} request */
 function passOn({ method, params }) {
   return ask(method, params);
+}
+
+/** @param {Request} request */
+function passOnBytes({ method, params, data }) {
+  return withBytes(data, (bytes) => ask(method, params, bytes));
 }
 
 /**

@@ -14,7 +14,7 @@ from time import perf_counter
 from typing import cast
 
 from tinypylm.calibration import kernel_rate, macs_per_token
-from tinypylm.errors import ErrorCode, SlmError
+from tinypylm.errors import ErrorCode, OptionError, SlmError
 from tinypylm.format import parse_header
 from tinypylm.hosts import Buffer, Host
 from tinypylm.memory import plan_memory
@@ -42,6 +42,8 @@ class App:
             "inspect": self._inspect, "load": self._load, "start": self._start, "advance": self._advance,
             "step": self._step, "stop": self._stop, "reset": self._reset, "free": self._free,
             "diagnostics": self._diagnostics, "calibrate": self._calibrate,
+            "validate_adapter": self._validate_adapter, "apply_adapter": self._apply_adapter,
+            "detach_adapters": self._detach_adapters,
         }
 
     def request(self, method: str, params_json: str, data: Buffer = b"") -> str:
@@ -109,6 +111,20 @@ class App:
         self._session.free()
         return self._diagnostics(params, data)
 
+    def _validate_adapter(self, params: Params, data: Buffer) -> Answer:
+        """What a package for the loaded model holds; nothing changes."""
+        package = self._session.validate_adapter(data, _scale(params))
+        return {
+            "format": package.format, "entries": len(package.entries), "package_bytes": package.package_bytes,
+            "scale": package.scale, "checksum": f"{package.checksum:08x}",
+        }
+
+    def _apply_adapter(self, params: Params, data: Buffer) -> Answer:
+        return {**self._session.apply_adapter(data, _scale(params))}
+
+    def _detach_adapters(self, params: Params, data: Buffer) -> Answer:
+        return {**self._session.detach_adapters()}
+
     def _calibrate(self, params: Params, data: Buffer) -> Answer:
         """What the best kernel of the loaded model's type reaches in `seconds`, and what one of its tokens takes."""
         config = self._session.config
@@ -117,6 +133,17 @@ class App:
 
     def _diagnostics(self, params: Params, data: Buffer) -> Answer:
         return {**self._session.diagnostics()}
+
+
+def _scale(params: Params) -> float | None:
+    """The parameter `scale`; absent and null are None. Raises OptionError for what is not a number."""
+    scale = params.get("scale")
+    if scale is None:
+        return None
+    if isinstance(scale, bool) or not isinstance(scale, int | float):
+        raise OptionError(ErrorCode.OPTION_OUT_OF_RANGE, f"scale is {scale!r}; expected a number that is not zero",
+                          {"option": "scale"})
+    return scale
 
 
 def _at_once() -> bool:

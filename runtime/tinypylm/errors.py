@@ -7,6 +7,7 @@
     +-- KernelError      a kernel was written against the rules of the builder
     +-- EngineError      the compiled model cannot be built, or computed something it must not
     +-- OptionError      a sampling option is unknown or outside its range
+    +-- AdapterError     an adapter package breaks a rule, or is not for this model; the code names the rule
     +-- SessionError     the request does not fit the session's state or its context
     +-- ProvenanceError  a record, or the chain of evidence behind a model, breaks a rule; the code names it
     +-- ToolError        an offline tool met an input it cannot use
@@ -23,7 +24,7 @@ Detail = dict[str, "str | int | float | bool | None"]
 
 
 class ErrorCode(StrEnum):
-    """Names of rules that can be broken. `FormatError` has codes of its own in `FormatCode`."""
+    """Names of rules that can be broken. `FormatError` and `AdapterError` have codes of their own."""
 
     NOT_CANONICAL = "NotCanonical"
     BUDGET_EXCEEDED = "BudgetExceeded"
@@ -100,6 +101,10 @@ class EngineError(SlmError):
 
 class OptionError(SlmError):
     """A sampling option is unknown or outside its range."""
+
+
+class AdapterError(SlmError):
+    """An adapter package breaks a rule or does not fit the model. Codes: `tinypylm.adapters.AdapterCode`."""
 
 
 class SessionError(SlmError):

@@ -19,6 +19,7 @@ COMMANDS = {
     "inspect": "Show what a .slm file holds.",
     "verify": "Check a .slm file, and the evidence behind it where there is some.",
     "generate": "Continue a prompt.",
+    "adapter": "Make, import, combine, inspect and apply adapter packages.",
     "logits": "Write the logits of every position of a prompt.",
     "bench": "Measure how fast a model runs here.",
     "candidate": "Write down what a model is and how it came to be.",

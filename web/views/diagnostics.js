@@ -27,7 +27,8 @@ const GROUPS = Object.freeze([
   ]],
   ["Model", [
     ["model_id", "Model"], ["family", "Family"], ["quantization", "Quantization"], ["vocab_size", "Vocabulary"],
-    ["context_length", "Context (tokens)"],
+    ["context_length", "Context (tokens)"], ["adapter_apply_count", "Adapters applied"],
+    ["last_adapter_checksum", "Last adapter"],
   ]],
   ["Engine", [
     ["engine", "Engine"], ["threads", "Threads"], ["pyodide", "Pyodide"],
