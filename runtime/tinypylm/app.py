@@ -13,6 +13,7 @@ from dataclasses import asdict
 from time import perf_counter
 from typing import cast
 
+from tinypylm.assembly import assemble
 from tinypylm.calibration import kernel_rate, macs_per_token
 from tinypylm.errors import ErrorCode, OptionError, SlmError
 from tinypylm.format import parse_header
@@ -39,8 +40,8 @@ class App:
         self._stop_requested = stop_requested
         self._held_back = ""
         self._methods: dict[str, Callable[[Params, Buffer], Answer]] = {
-            "inspect": self._inspect, "load": self._load, "start": self._start, "advance": self._advance,
-            "step": self._step, "stop": self._stop, "reset": self._reset, "free": self._free,
+            "inspect": self._inspect, "load": self._load, "assemble": self._assemble, "start": self._start,
+            "advance": self._advance, "step": self._step, "stop": self._stop, "reset": self._reset, "free": self._free,
             "diagnostics": self._diagnostics, "calibrate": self._calibrate,
             "validate_adapter": self._validate_adapter, "apply_adapter": self._apply_adapter,
             "detach_adapters": self._detach_adapters,
@@ -69,6 +70,14 @@ class App:
 
     def _load(self, params: Params, data: Buffer) -> Answer:
         return {**self._session.load(data)}
+
+    def _assemble(self, params: Params, data: Buffer) -> Answer:
+        """`files` are [component, bytes], in the order in which `data` has them."""
+        view, at, files = memoryview(data), 0, {}
+        for component, size in cast(list[tuple[str, int]], params["files"]):
+            files[component] = view[at : at + size]
+            at += size
+        return {**assemble(self._session, cast(str, params["name"]), files)}
 
     def _start(self, params: Params, data: Buffer) -> Answer:
         options = SamplingOptions.from_dict(cast(Mapping[str, object], params["options"]))
