@@ -30,6 +30,7 @@ class ErrorCode(StrEnum):
     BUDGET_EXCEEDED = "BudgetExceeded"
     KERNEL_MISUSE = "KernelMisuse"
     HOST_FAILED = "HostFailed"
+    HELPER_LOST = "HelperLost"
     NON_FINITE_LOGITS = "NonFiniteLogits"
     UNKNOWN_OPTION = "UnknownOption"
     OPTION_OUT_OF_RANGE = "OptionOutOfRange"
