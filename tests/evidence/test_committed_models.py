@@ -59,8 +59,10 @@ def test_a_record_with_other_bytes_in_it_is_refused_or_is_another_record(
     try:
         body = load(changed, RECORDS[path])
     except ProvenanceError as error:
-        assert str(error.code).startswith(("Record", "Path"))
+        code = str(error.code)
     else:
         assert dump(RECORDS[path], body) == changed
         original = identifier(RECORDS[path], load(data, RECORDS[path]))
         assert (changed == data) == (identifier(RECORDS[path], body) == original)
+        return
+    assert code.startswith(("Record", "Path"))
