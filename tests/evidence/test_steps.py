@@ -48,7 +48,8 @@ def bred(folder: Folder, name: str, parent: str) -> None:
 def test_an_import_says_of_its_origin_what_its_metadata_say(folder: Folder) -> None:
     data = (folder.root / "tiny.slm").read_bytes()
     (folder.root / "named.slm").write_bytes(with_metadata(data, {
-        "name": "Named", "licence": "MIT\n" + 300 * "x", "source": "a\ncheckpoint", "source_sha256": {"file": "ab" * 32}}))
+        "name": "Named", "licence": "MIT\n" + 300 * "x", "source": "a\ncheckpoint",
+        "source_sha256": {"file": "ab" * 32}}))
     steps.candidate(Book(folder), folder.root / "named.slm", "named")
     manifest, receipt = folder.load("manifest", "named"), folder.load("receipt", "named")
     assert (manifest["label"], manifest["licence"]) == ("Named, q4_0", "MIT " + 196 * "x")

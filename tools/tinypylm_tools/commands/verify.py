@@ -18,7 +18,6 @@ from tinypylm_tools.evidence.quarantine import quarantine
 from tinypylm_tools.evidence.walk import entries_of, verify, verify_parents
 from tinypylm_tools.model_file import open_model
 
-
 _NOT_DRIFT = {ProvenanceCode.PARENT_MISSING, ProvenanceCode.ENTRY_DISABLED, ProvenanceCode.ENTRY_UNKNOWN}
 
 
