@@ -116,6 +116,16 @@ def test_weights_and_logits_have_the_same_bits_in_the_page_and_in_cpython(python
     assert here.split()[0] == here.split()[-1]
 
 
+def test_threads_change_no_bit_of_an_adapted_model(new_desk: Callable[[str], Desk]):
+    desk = new_desk("?threads=2")
+    desk.reaches("ready")
+    desk.open_file("base.slm", FILE.data)
+    assert desk.figure("threads") == "2"
+    for data in STACK:
+        assert apply(desk, data) == "applied"
+    assert told_there(desk) == told_here(*STACK)
+
+
 def test_a_package_that_is_refused_leaves_the_context_and_shows_its_code(desk: Desk):
     desk.open_file("base.slm", FILE.data)
     desk.tokens(PROMPT, **GREEDY)
