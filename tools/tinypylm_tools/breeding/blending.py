@@ -33,7 +33,7 @@ BLENDS: Mapping[str, Blend] = {
     "sparse-task-delta": Blend(thinning.sparse, joining.as_given, joining.summed),
     "magnitude-prune": Blend(thinning.prune, joining.alone, joining.summed),
     "dare": Blend(thinning.dare, joining.as_given, joining.summed),
-    "federated": Blend(thinning.whole, joining.clipped, joining.summed),
+    "federated": Blend(thinning.whole, joining.clipped, joining.summed_in_ppm),
     "sign-merge": Blend(thinning.sparse, joining.in_ppm, joining.elected),
     "linear": Blend(thinning.whole, joining.in_ppm, joining.averaged),
     "slerp": Blend(thinning.whole, joining.on_the_arc, joining.summed),

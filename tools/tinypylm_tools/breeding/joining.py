@@ -59,13 +59,13 @@ def alone(deltas: list[F64], chosen: Parameters, extent: Extent) -> list[float]:
 
 
 def clipped(deltas: list[F64], chosen: Parameters, extent: Extent) -> list[float]:
-    """weight / 10^6, after each delta longer than the (lower) median norm has been scaled to that norm."""
+    """The weights as integers, after each delta longer than the (lower) median norm has been scaled to that norm."""
     norms = [norm(delta) for delta in deltas]
     median = sorted(norms)[(len(norms) - 1) // 2]
     for delta, length in zip(deltas, norms, strict=True):
         if length > median:
             np.multiply(delta, median / length, out=delta)
-    return as_given(deltas, chosen, extent)
+    return in_ppm(deltas, chosen, extent)
 
 
 def on_the_arc(deltas: list[F64], chosen: Parameters, extent: Extent) -> list[float]:
@@ -94,6 +94,13 @@ def summed(deltas: Sequence[F64], weights: Sequence[float], votes: Votes) -> F64
     total = weights[0] * deltas[0]
     for weight, delta in zip(weights[1:], deltas[1:], strict=True):
         total += weight * delta
+    return total
+
+
+def summed_in_ppm(deltas: Sequence[F64], weights: Sequence[float], votes: Votes) -> F64:
+    """sum(w * d) / 10^6, so that integer weights that sum up to 10^6 lose nothing."""
+    total = summed(deltas, weights, votes)
+    total /= float(PPM)
     return total
 
 

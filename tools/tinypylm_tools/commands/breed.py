@@ -29,7 +29,8 @@ _MODELS = (
     click.Option(["--keep-ppm"], type=int, metavar="N", help="How much is kept, in millionths."),
     click.Option(["--floor-ppm"], type=int, metavar="N", help="The lower end, in millionths."),
     click.Option(["--seed"], metavar="N", help="0 to 2^64 - 1; 0 if not given."),
-    click.Option(["--unit"], type=click.Choice([*Unit]), help="What is moved as one; row if not given."),
+    click.Option(["--unit"], type=click.Choice([str(unit) for unit in Unit]),
+                 help="What is moved as one; row if not given."),
     click.Option(["--name", "child_name"], metavar="TEXT",
                  help="The child's name; the first model's with the operator's if not given."),
 )
