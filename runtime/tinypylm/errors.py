@@ -52,6 +52,7 @@ class ErrorCode(StrEnum):
     INCOMPATIBLE_PARENTS = "IncompatibleParents"
     CLONED_CHILD = "ClonedChild"
     UNUSABLE_RECIPE = "UnusableRecipe"
+    POPULATION_MISMATCH = "PopulationMismatch"
     PACKAGE_MISSING = "PackageMissing"
     TOKEN_OUT_OF_RANGE = "TokenOutOfRange"
     RUNTIME_FAILED = "RuntimeFailed"

@@ -12,10 +12,13 @@ import click
 from tinypylm.canonical import JsonObject
 from tinypylm.provenance import RecordKind, dump
 from tinypylm.provenance.operators import OPERATORS, Operator, Unit
-from tinypylm.provenance.schema import fields
+from tinypylm.provenance.schema import fields, items
 from tinypylm_tools.breeding import child as breeding
 from tinypylm_tools.breeding.parameters import KEYS, flag, uses
 from tinypylm_tools.breeding.recipe import read_recipe
+from tinypylm_tools.breeding.search.engines import ENGINES
+from tinypylm_tools.breeding.search.run import search
+from tinypylm_tools.breeding.search.settings import read_settings
 from tinypylm_tools.model_file import open_model
 from tinypylm_tools.slm_writer import write_atomically
 
@@ -100,6 +103,40 @@ command.add_command(click.Command(
     "run", callback=_run_recipe, params=[click.Argument(["recipe"], type=_FILE), *_OUTPUT],
     short_help="Follow a recipe.",
     help="Follow the recipe RECIPE, a TOML file with operator, parameters, and models by path and SHA-256."))
+
+
+def _search(settings: Path, out: Path, engine: str, jobs: int, as_json: bool) -> None:
+    read = read_settings(settings)
+    with click.progressbar(length=read.population * read.generations, label="Searching", file=sys.stderr) as bar:
+        best, result = search(read, out, engine, jobs, bar.update)
+    write_atomically(out / "best.slm", best.child)
+    _write_evidence(out, best)
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    click.echo(f"{out / 'best.slm'}: {best.receipt['operator']}, candidate {result['best']} of {result['tried']} tried")
+    for row in [{"role": "child, by the text that selected it", **fields(result["selection"])},
+                *map(fields, items(result["reported"]))]:
+        microbits, size = row["microbits"], row["bytes"]
+        assert isinstance(microbits, int)
+        assert isinstance(size, int)
+        click.echo(f"{microbits / 1e6 / size:.4f} bits per byte: {row['role']} {str(row['sha256'])[:12]}")
+
+
+command.add_command(click.Command(
+    "search", callback=_search, short_help="Search for operators and parameters.",
+    params=[
+        click.Argument(["settings"], type=_FILE),
+        click.Option(["--out"], type=_FOLDER, required=True, metavar="FOLDER",
+                     help="For population.jsonl, best.slm and its records; a search that was stopped goes on there."),
+        click.Option(["--engine"], type=click.Choice(ENGINES), default="local", show_default=True,
+                     help="Processes of this machine, or Ray."),
+        click.Option(["--jobs"], type=click.IntRange(1, 256), default=1, show_default=True,
+                     help="How many candidates are tried at a time."),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print the result as one JSON object."),
+    ],
+    help="Search by the TOML file SETTINGS: seed, population, generations, operators, models, and two texts, of which "
+         "one selects and the other is only reported."))
 
 
 def _make(
