@@ -75,6 +75,19 @@ def test_a_clone_is_refused(operator: str, given: JsonObject, dtype: DType) -> N
 
 
 @pytest.mark.parametrize("dtype", DType)
+@pytest.mark.parametrize("operator", ["task-delta", "sparse-task-delta", "dare", "federated", "sign-merge",
+                                      "magnitude-prune", "della", "breadcrumbs"])
+def test_one_parent_at_full_rate_is_kept_byte_for_byte_and_so_refused(operator: str, dtype: DType) -> None:
+    table = OPERATORS[operator]
+    given: JsonObject = {"keep_ppm": 1_000_000} if table.keep else {}
+    if operator == "della":
+        given["floor_ppm"] = 1_000_000
+    with pytest.raises(ToolError, match=r"weights of the (parent|reference)") as refused:
+        breed(operator, given, [related("neox", dtype, 1)], base=related("neox", dtype, 0) if table.base else None)
+    assert refused.value.code is ErrorCode.CLONED_CHILD
+
+
+@pytest.mark.parametrize("dtype", DType)
 def test_no_delta_at_all_is_a_clone_of_the_base(dtype: DType) -> None:
     base, parent = related("llama", dtype, 0), related("llama", dtype, 1)
     with pytest.raises(ToolError, match="weights of the base") as refused:

@@ -165,6 +165,17 @@ def test_licences_are_joined_and_the_name_is_said() -> None:
     assert metadata["description"] == "Bred by linear from 2 models."
 
 
+@pytest.mark.parametrize(("stated", "expected"), [
+    ({"name": "Two\nlines\u2028and a\ttab"}, "Two lines and a tab (split-point)"), ({}, "Unnamed (split-point)"),
+    ({"name": "x" * 1000}, "x" * 150 + " (split-point)"),
+])
+def test_a_child_has_a_name_of_one_line_whatever_its_parents_are_called(stated: JsonObject, expected: str) -> None:
+    parents = [seal(LLAMA, payloads(LLAMA), None, stated), related("llama", DType.F32, 1)]
+    names = {fields(breed("split-point", {"keep_ppm": 500_000}, order).receipt["parameters"])["name"]
+             for order in (parents, parents[::-1])}
+    assert expected in names
+
+
 @pytest.mark.parametrize(("operator", "given", "message"), [
     ("dare", {}, "dare needs --keep-ppm"),
     ("dare", {"keep_ppm": 0}, "--keep-ppm (keep_ppm) of dare is 0, expected an integer from 1 to 1000000"),

@@ -27,9 +27,10 @@ def lineage_template(
 
 
 def default_name(operator: str, parents: Sequence[Parent]) -> str:
-    """The first model's name with the operator behind it."""
-    first = parents[0].model.metadata.get("name", "Unnamed")
-    return f"{first} ({operator})"[:200]
+    """The first model's name, on one line, with the operator behind it."""
+    stated = str(parents[0].model.metadata.get("name", ""))
+    first = " ".join("".join(letter if letter.isprintable() else " " for letter in stated).split())
+    return f"{first[:150] or 'Unnamed'} ({operator})"
 
 
 def child_metadata(lineage: JsonObject, parents: Sequence[Parent]) -> JsonObject:
