@@ -24,6 +24,11 @@ export class Client {
   #threads = threadsHere();
   /** @type {Map<number, Pending>} */
   #pending = new Map();
+  /** @type {() => void} */
+  #onVerified = () => undefined;
+
+  /** Resolves when the worker has found that Python starts from the files of the manifest. */
+  verified = new Promise((/** @type {(value: void) => void} */ resolve) => void (this.#onVerified = resolve));
 
   /** @param {Watcher} watcher */
   constructor(watcher) {
@@ -42,13 +47,14 @@ export class Client {
 
   /**
    * @param {URL} vendor
+   * @param {import("./runtime-manifest.js").RuntimeManifest} manifest what is there
    * @param {boolean} [keeps] whether `keep` will be asked for; what waits for it takes memory
    */
-  boot(vendor, keeps = false) {
+  boot(vendor, manifest, keeps = false) {
     const { count: threads } = this.#threads;
+    const [lock, control] = [this.#lock, this.#control];
     const kv_cache = new URL(location.href).searchParams.get("kv-cache") ?? "f32";
-    const shared = { lock: this.#lock, control: this.#control };
-    return this.request("boot", { vendor: vendor.href, ...shared, threads, kv_cache, keeps });
+    return this.request("boot", { vendor: vendor.href, manifest, lock, control, threads, kv_cache, keeps });
   }
 
   /**
@@ -104,10 +110,19 @@ export class Client {
   /** @param {any} message */
   #notice({ event, request, tokens, thread, lock, ...progress }) {
     if (event === "boot") return this.#watcher.onBoot(progress);
+    if (event === "verified") return this.#onVerified();
     if (event === "alive") return void navigator.locks.request(lock, () => this.#outlived(thread));
     const { listeners } = this.#pending.get(request) ?? {};
     if (event === "accepted") return listeners?.accepted?.();
     for (const token of tokens) listeners?.token?.(token);
+  }
+
+  /**
+   * Ends the worker, and says so to who watches it.
+   * @param {string} reason
+   */
+  fail(reason) {
+    this.#die(died(reason));
   }
 
   /**
@@ -124,8 +139,17 @@ export class Client {
   #die(error) {
     if (this.#dead) return;
     this.#dead = true;
-    this.#worker.terminate();
     this.#watcher.onDeath(error);
+    this.dismiss(error);
+  }
+
+  /**
+   * Ends the worker on purpose, so that nobody is told of a death.
+   * @param {PageError} error what its requests are answered with
+   */
+  dismiss(error) {
+    this.#dead = true;
+    this.#worker.terminate();
     for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
   }

@@ -151,6 +151,11 @@ class Engine:
         engine._live().write(0, data)
         return engine
 
+    @property
+    def instance(self) -> Instance:
+        """The memory that holds the model, for code that changes weights in place. Raises as `step` does when freed."""
+        return self._live()
+
     def _parts(self, instance: Instance) -> list[Export]:
         """Of the exports, those that helpers have a part in."""
         names = "forward", "step", "project"
