@@ -1,6 +1,8 @@
 // @ts-check
 // The helper threads of one worker: started once, before any model, since a thread that computes cannot start others.
 
+import { trustedScript } from "./trusted-script.js";
+
 /** @param {number} count */
 export async function startHelpers(count) {
   const helpers = await Promise.all(Array.from({ length: count }, (_, i) => started(i + 1)));
@@ -16,7 +18,7 @@ export async function startHelpers(count) {
  * @returns {Promise<Worker>}
  */
 function started(number) {
-  const helper = new Worker(new URL("helper.js", import.meta.url), { type: "module", name: `tinypylm-${number}` });
+  const helper = new Worker(trustedScript("helper.js"), { type: "module", name: `tinypylm-${number}` });
   return new Promise((resolve, reject) => {
     helper.addEventListener("message", () => resolve(helper), { once: true });
     helper.addEventListener("error", () => reject(new Error(`helper thread ${number} could not be started`)));

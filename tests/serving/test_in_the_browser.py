@@ -35,7 +35,8 @@ def test_webassembly_compiles_and_eval_does_not_run(opened: Page, page_errors: l
 
 def test_a_module_worker_starts(opened: Page) -> None:
     started = """new Promise((resolve) => {
-        const worker = new Worker("/worker.js", { type: "module" });
+        const policy = trustedTypes.createPolicy("tinypylm", { createScriptURL: (address) => address });
+        const worker = new Worker(policy.createScriptURL("/worker.js"), { type: "module" });
         worker.onmessage = (event) => resolve(event.data);
         worker.onerror = () => resolve("failed");
     })"""
