@@ -11,7 +11,7 @@ import pytest
 
 ORDER = [
     "errors", "config", "memory", "canonical", "quant", "format", "wasm", "kernels", "families", "hosts", "engine",
-    "tokenizer", "options", "sampler", "diagnostics", "session", "app",
+    "tokenizer", "options", "sampler", "diagnostics", "session", "telemetry", "app",
 ]
 HOSTS = {"hosts/browser.py": {"js", "pyodide"}, "hosts/native.py": {"wasmtime"}}
 
