@@ -13,6 +13,7 @@ const OPENING = Object.freeze({ phase: "Opening", done_bytes: 0, total_bytes: nu
 
 /**
  * @typedef {import("./client.js").Token} Token
+ * @typedef {import("./client.js").Prompt} Prompt
  * @typedef {import("./store.js").Figures} Figures
  * @typedef {import("./store.js").Progress} Progress
  * @typedef {import("./model-source.js").Runtime} Runtime
@@ -37,6 +38,8 @@ export class Actions {
   #loading = null;
   /** @type {Promise<unknown>} ends when all does that is under way */
   #running = Promise.resolve();
+  /** @type {Promise<void> | null} a Reset or Free under way: what is asked for meanwhile comes after it */
+  #commanding = null;
   /** @type {Figures} what the page knows and the runtime does not */
   #own_figures = { cross_origin_isolated: globalThis.crossOriginIsolated };
 
@@ -101,15 +104,15 @@ export class Actions {
   }
 
   /**
-   * @param {string} prompt
-   * @param {Record<string, unknown>} options by the runtime's names; what is left out has the runtime's default
+   * @param {Prompt} prompt
+   * @param {unknown} options by the runtime's names; what is left out has the runtime's default
    * @param {(token: Token) => void} [onToken]
    * @returns {Promise<Summary>}
    */
   generate(prompt, options, onToken = () => undefined) {
     return this.#attempt(async () => {
       this.#store.dispatch("generate");
-      const poll = setInterval(() => this.#refreshFigures(), FIGURES_EVERY_MS);
+      const poll = setInterval(() => this.#refreshFigures().catch(() => undefined), FIGURES_EVERY_MS);
       try {
         return await this.#stream(prompt, options, onToken);
       } finally {
@@ -135,6 +138,7 @@ export class Actions {
 
   /** Ends a generation, or cancels a load; resolves when the page is usable again. */
   async stop() {
+    if (this.#commanding !== null) await this.#commanding;
     const { state } = this.#store.snapshot;
     if (!this.#store.allows("stop")) return { stopped: false };
     if (state === "loading") this.#loading?.abort();
@@ -195,7 +199,7 @@ export class Actions {
    */
   async #attempt(run) {
     this.#store.update({ notice: null });
-    const outcome = run();
+    const outcome = this.#commanding === null ? run() : this.#commanding.then(run);
     this.#running = Promise.allSettled([this.#running, outcome]).then(() => undefined);
     try {
       return await outcome;
@@ -210,11 +214,16 @@ export class Actions {
    * @param {Partial<import("./store.js").Snapshot>} [patch]
    */
   #command(event, patch = {}) {
-    return this.#attempt(async () => {
+    const command = this.#attempt(async () => {
       this.#store.require(event);
       const figures = await this.#client.request(event);
-      this.#store.dispatch(event, { ...patch, ...this.#shown(figures) });
+      this.#store.dispatch(event, { ...patch, ...this.#shown(figures, patch.modelId) });
     });
+    const ended = command.catch(() => undefined).then(() => {
+      if (this.#commanding === ended) this.#commanding = null;
+    });
+    this.#commanding = ended;
+    return command;
   }
 
   /**
@@ -298,20 +307,20 @@ export class Actions {
     const cancelled = error instanceof DOMException && error.name === "AbortError";
     if (this.#loading === loading && this.#store.snapshot.state === "loading") {
       const figures = await this.#client.request("diagnostics");
-      const patch = { modelId: null, modelLabel: null, progress: null, ...this.#shown(figures) };
+      const patch = { modelId: null, modelLabel: null, progress: null, ...this.#shown(figures, null) };
       this.#store.dispatch(cancelled ? "cancelled" : "rejected", patch);
     }
     return cancelled ? new PageError("Cancelled", "Loading was cancelled.") : error;
   }
 
   /**
-   * @param {string} prompt
-   * @param {Record<string, unknown>} options
+   * @param {Prompt} prompt
+   * @param {unknown} options
    * @param {(token: Token) => void} onToken
    */
   async #stream(prompt, options, onToken) {
     const summary = await this.#client.generate(prompt, options, {
-      accepted: () => this.#transcript.begin(prompt),
+      accepted: () => this.#transcript.begin(typeof prompt === "string" ? prompt : new TextDecoder().decode(prompt)),
       token: (token) => {
         this.#transcript.append(token.text);
         onToken(token);
@@ -335,9 +344,12 @@ export class Actions {
     this.#store.update(this.#shown(await this.#client.request("diagnostics")));
   }
 
-  /** @param {Figures} figures */
-  #shown(figures) {
-    const { modelId, lastErrorCode } = this.#store.snapshot;
+  /**
+   * @param {Figures} figures
+   * @param {string | null} [modelId] of the registry; null where none of it is loaded
+   */
+  #shown(figures, modelId = this.#store.snapshot.modelId) {
+    const { lastErrorCode } = this.#store.snapshot;
     const model_id = modelId ?? figures["model_id"] ?? null;
     const last_error_code = lastErrorCode ?? figures["last_error_code"] ?? null;
     return { figures: { ...this.#own_figures, ...figures, model_id, last_error_code }, ledger: this.#ledger.entries };
@@ -359,7 +371,7 @@ export class Actions {
 
   /** @param {PageError} error */
   #died(error) {
-    this.#loading?.abort();
+    this.#loading?.abort(error);
     this.#transcript.flush();
     this.#store.dispatch("died", { modelId: null, modelLabel: null, progress: null });
     this.#report(error);

@@ -16,7 +16,7 @@
  *   inspect                                header  {memory_bytes, file_bytes, family, quantization, context_length}
  *   load         {sha256, keep_as}         file    figures
  *   keep                                           {kept}: how many files were put into the Cache API
- *   generate     {prompt, options}                 {finish_reason, text, figures}, after its last token
+ *   generate     {prompt, options}         prompt  {finish_reason, text, figures}, after its last token
  *   step                                           {id, text, logprob, index}
  *   stop                                           {stopped}: false if nothing ran
  *   reset                                          figures
@@ -24,7 +24,8 @@
  *   diagnostics                                    figures, by snake_case name
  *   calibrate    {seconds}                         {macs_per_second, macs_per_token}, of the loaded model's type
  *
- * `text` of a generation is what a stop found held back: the start of a character or of a stop string.
+ * A prompt is text among the params, or without them its UTF-8 as data. `text` of a generation is what a stop found held
+ * back: the start of a character or of a stop string.
  * `control` is a SharedArrayBuffer of one i32, or null where the page is not cross-origin isolated. The page sets it
  * to 1 beside a `stop` request: Python looks at it after every token, so a batch ends early and the request gets in.
  * Without it a batch is one token.
@@ -49,6 +50,7 @@ const BATCH_MS = 16;
 
 /** @type {Python | null} */
 let python = null;
+let booted = false;
 let batch_ms = 0;
 /** @type {(() => Promise<void>)[]} what a quiet moment is waited for to keep */
 let unkept = [];
@@ -59,7 +61,7 @@ const METHODS = Object.freeze({
   inspect: ({ params, data }) => withBytes(data, (header) => ask("inspect", params, header)),
   load: ({ params, data }) => load(params, data),
   keep: () => keepAll(),
-  generate: ({ id, params }) => generate(id, params),
+  generate: ({ id, params, data }) => generate(id, params, data),
   step: passOn, stop: passOn, reset: passOn, free: passOn, diagnostics: passOn, calibrate: passOn,
 });
 
@@ -98,6 +100,8 @@ function started() {
 
 /** @param {Record<string, any>} params */
 async function boot({ vendor, lock, control, threads, keeps }) {
+  if (booted) throw new PageError("Busy", "Python has been started in this worker. Start another worker.");
+  booted = true;
   holdLock(lock);
   const flag = control === null ? null : new Int32Array(control);
   batch_ms = flag === null ? 0 : BATCH_MS;
@@ -170,9 +174,10 @@ let generating = 0;
  * Runs one generation in batches, giving messages a turn between them.
  * @param {number} id
  * @param {object} params
+ * @param {ArrayBuffer[]} data the prompt in UTF-8, where `params` does not have it
  */
-async function generate(id, params) {
-  ask("start", params);
+async function generate(id, params, data) {
+  await withBytes(data, (prompt) => ask("start", params, prompt));
   generating = id;
   self.postMessage({ event: "accepted", request: id });
   for (;;) {
