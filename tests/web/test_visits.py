@@ -190,6 +190,7 @@ BREAK_OFF_ONCE = """() => {
   window.fetch = async (input, init) => {
     const response = await whole(input, init);
     window.fetch = async (input, init) => {
+      window.fetch = whole;
       window.range = init.headers.Range;
       return whole(input, init);
     };
