@@ -19,7 +19,7 @@ ENCODED = {name: b64encode(data).decode() for name, data in FILES.items()}
 
 ASK_WORKER = """async (files) => {
   const { Client } = await import(`${location.origin}/client.js`);
-  const client = new Client(new URL("/worker.js", location.href), { onBoot() {}, onDeath() {} });
+  const client = new Client({ onBoot() {}, onDeath() {} });
   await client.boot(new URL("/vendor/", location.href));
   const ask = (method, bytes) => client.request(method, {}, bytes.buffer).then(() => "accepted", (error) => error.code);
   const codes = {};
