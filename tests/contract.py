@@ -170,7 +170,7 @@ def messages(site: Site) -> Iterator[str]:
     worker, client = site.code["worker.js"], site.code["client.js"]
     handled = set(re.findall(r"(\w+): (?:\(|passOn)", table(worker, "const METHODS")))
     page = "\n".join(text for name, text in site.code.items() if name != "worker.js")
-    requested = set(re.findall(r"(?:\brequest|#command)\(\s*\"(\w+)\"", page))
+    requested = set(re.findall(r"(?:\brequest|#\w+)\(\s*\"(\w+)\"", page))
     yield from differences("request", requested, "the worker handles", handled)
     posted = set(re.findall(r"\bevent: \"(\w+)\"", worker))
     listened = set(re.findall(r"^ {4}(\w+):", table(client, "#events"), re.MULTILINE))

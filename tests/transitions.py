@@ -41,7 +41,7 @@ def documented(first_column: str) -> Table:
     lines = DOCUMENT.split(f"\n| {first_column} | event > next state | otherwise |\n")[1].splitlines()[1:]
     rows = [re.findall(r"(?<=\| ).*?(?= \|)", line) for line in lines[: lines.index("")]]
     names = [cell.strip("`") for cell, _, _ in rows]
-    following = [dict(re.findall(r"`([a-z]+)` > `([a-z-]+)`", cell)) for _, cell, _ in rows]
+    following = [dict(re.findall(r"`([a-z ]+)` > `([a-z-]+)`", cell)) for _, cell, _ in rows]
     return Table(dict(zip(names, following, strict=True)), {row[0].strip("`"): row[2].strip("`") for row in rows})
 
 

@@ -214,12 +214,21 @@ export class Actions {
    * @param {Partial<import("./store.js").Snapshot>} [patch]
    */
   #command(event, patch = {}) {
-    const command = this.#attempt(async () => {
+    return this.#alone(async () => {
       this.#store.require(event);
       const figures = await this.#client.request(event);
       this.#store.dispatch(event, { ...patch, ...this.#shown(figures, patch.modelId) });
     });
-    const ended = command.catch(() => undefined).then(() => {
+  }
+
+  /**
+   * An attempt that lasts a message or two: what is asked for meanwhile comes after it.
+   * @template T
+   * @param {() => Promise<T>} run
+   */
+  #alone(run) {
+    const command = this.#attempt(run);
+    const ended = command.then(() => undefined, () => undefined).then(() => {
       if (this.#commanding === ended) this.#commanding = null;
     });
     this.#commanding = ended;

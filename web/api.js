@@ -46,8 +46,9 @@ export function createApi(actions, booted) {
 
 /**
  * Options as JSON can carry them: what has no JSON value goes as text, so that the refusal can name it.
- * @param {unknown} options
- * @returns {unknown}
+ * @template T
+ * @param {T} options
+ * @returns {T}
  */
 export function plain(options) {
   try {
