@@ -70,7 +70,8 @@ class MemoryPlan:
 
     def scratch_peak_bytes(self, tokens: int, threads: int) -> int:
         """Scratch that passes of at most `tokens` tokens on `threads` threads have written to, whole rows."""
-        rows = {name: threads if name == "scores" else tokens for name in self.regions}
+        rows = dict.fromkeys(self.regions, tokens) | dict.fromkeys(PRIVATE_REGIONS, threads * tokens)
+        rows["scores"] = threads
         scratch = self.regions.keys() - {"file", "k_cache", "v_cache"}
         return sum(min(self.regions[name].size_bytes, rows[name] * self.regions[name].stride_bytes) for name in scratch)
 

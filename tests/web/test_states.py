@@ -78,6 +78,7 @@ def test_every_request_in_every_state(new_desk: Callable[[str], Desk]):
     desk = new_desk("")
     page, waiting = desk.page, Waiting()
     page.reload(wait_until="commit")
+    page.locator("#model-select:enabled").wait_for()  # its scripts have run
     refuses_what_the_table_leaves_out(desk, "booting")
     desk.reaches("ready")
     refuses_what_the_table_leaves_out(desk, "ready")
