@@ -2,13 +2,19 @@
 // What a person or a program can ask of the page. Each action asks the store whether it is allowed, does its work
 // through the worker, and leaves state, figures and notice as they have to be - whether it worked or not.
 
+import { NO_FETCHES } from "./assembly-fetches.js";
 import { Client } from "./client.js";
 import { forget, listKept } from "./kept.js";
-import { loadLocal, loadRegistered } from "./model-source.js";
+import { ModelRuntime } from "./model-runtime.js";
+import { loadLocal } from "./model-source.js";
+import { ModuleAssembly } from "./module-assembly.js";
 import { PageError } from "./page-error.js";
-import { REGISTRY_BUDGET_BYTES, parseRegistry } from "./registry.js";
+import { AssemblyError, phaseFigures } from "./phases.js";
+import { EMPTY_REGISTRY, fetchRegistry, findEntry } from "./registry.js";
+import { isDrift, startRuntime } from "./runtime-start.js";
 
 const FIGURES_EVERY_MS = 250;
+const NO_ASSEMBLY = Object.freeze({ ...NO_FETCHES, ...phaseFigures([]) });
 const OPENING = Object.freeze({ phase: "Opening", done_bytes: 0, total_bytes: null });
 
 /**
@@ -16,8 +22,8 @@ const OPENING = Object.freeze({ phase: "Opening", done_bytes: 0, total_bytes: nu
  * @typedef {import("./client.js").Prompt} Prompt
  * @typedef {import("./store.js").Figures} Figures
  * @typedef {import("./store.js").Progress} Progress
- * @typedef {import("./model-source.js").Runtime} Runtime
- * @typedef {(runtime: Runtime) => Promise<Figures>} Load
+ * @typedef {import("./registry.js").Registry} Registry
+ * @typedef {(runtime: ModelRuntime) => Promise<Figures>} Load
  * @typedef {{finish_reason: string, text: string, figures: Figures}} Summary
  * @typedef {{begin: (prompt: string) => void, append: (text: string) => void, end: (reason: string) => void,
  *   flush: () => void, clear: () => void}} Transcript
@@ -32,13 +38,18 @@ export class Actions {
   #worker = null;
   /** @type {Promise<void>} the start of Python that is under way, or done */
   #booted = Promise.resolve();
-  /** @type {Promise<readonly import("./registry.js").ModelEntry[]>} */
-  #models = Promise.resolve([]);
+  /** @type {Promise<void>} resolves when a model may be asked for */
+  #verified = Promise.resolve();
+  /** @type {Promise<Registry>} */
+  #registry = Promise.resolve(EMPTY_REGISTRY);
+  #known = EMPTY_REGISTRY;
+  /** @type {ModuleAssembly | null} of the model that is there, was refused, or comes in */
+  #assembly = null;
   /** @type {AbortController | null} */
   #loading = null;
   /** @type {Promise<unknown>} ends when all does that is under way */
   #running = Promise.resolve();
-  /** @type {Promise<void> | null} a Reset or Free under way: what is asked for meanwhile comes after it */
+  /** @type {Promise<void> | null} a Reset, Free or adapter under way: what is asked for meanwhile comes after it */
   #commanding = null;
   /** @type {Figures} what the page knows and the runtime does not */
   #own_figures = { cross_origin_isolated: globalThis.crossOriginIsolated };
@@ -68,9 +79,11 @@ export class Actions {
       onDeath: (error) => this.#died(error),
     });
     this.#worker = worker;
-    this.#models = this.#readRegistry();
-    const vendor = new URL("vendor/", this.#base);
-    const [{ figures, boot_ms, ...facts }] = await Promise.all([worker.boot(vendor, true), this.#models]);
+    this.#registry = this.#readRegistry();
+    const { booted, verified } = startRuntime(worker, this.#ledger, this.#base);
+    this.#verified = verified;
+    const started = booted.catch((error) => this.#notStarted(error));
+    const [{ figures, boot_ms, ...facts }] = await Promise.all([started, this.#registry]);
     this.#own_figures = { ...this.#own_figures, ...facts, boot_ms: Math.round(boot_ms) };
     this.#store.dispatch("booted", { progress: null, ...this.#shown(figures) });
     if (this.#loading !== null) this.#store.dispatch("load", { progress: OPENING });
@@ -88,10 +101,13 @@ export class Actions {
    */
   load(id) {
     return this.#attempt(async () => {
-      const { state, models } = this.#store.snapshot;
-      const entry = findModel(id, state === "booting" ? await this.#models : models);
-      const url = new URL(`models/${entry.file}`, this.#base).href;
-      await this.#open(id, entry.label, (runtime) => loadRegistered(entry, url, this.#ledger, runtime));
+      const registry = this.#store.snapshot.state === "booting" ? await this.#registry : this.#known;
+      this.#store.require("load");
+      const entry = findEntry(registry, id);
+      await this.#open(id, entry.label, (runtime) => {
+        this.#assembly = new ModuleAssembly(entry, this.#ledger, new URL("models/", this.#base).href, runtime);
+        return this.#assembly.run(registry);
+      });
     });
   }
 
@@ -100,7 +116,8 @@ export class Actions {
    * @param {File} file
    */
   loadFile(file) {
-    return this.#attempt(() => this.#open(null, file.name, (runtime) => loadLocal(file, runtime)));
+    const label = `${file.name} (a local file, outside the registry)`;
+    return this.#attempt(() => this.#open(null, label, (runtime) => loadLocal(file, runtime)));
   }
 
   /**
@@ -145,6 +162,32 @@ export class Actions {
     const answer = state === "generating" ? await this.#client.stop() : { stopped: true };
     await this.#running;
     return answer;
+  }
+
+  /**
+   * What a package for the loaded model holds; nothing changes.
+   * @param {ArrayBuffer} data
+   * @param {Record<string, unknown>} params {scale}
+   */
+  validateAdapter(data, params) {
+    return this.#attempt(async () => {
+      this.#store.require("adapt");
+      return this.#client.request("validate_adapter", params, data);
+    });
+  }
+
+  /**
+   * Changes the weights of the loaded model by a package.
+   * @param {ArrayBuffer} data
+   * @param {Record<string, unknown>} params {scale}
+   */
+  applyAdapter(data, params) {
+    return this.#alone(() => this.#adapt("apply_adapter", params, data));
+  }
+
+  /** The weights are the file's again. */
+  detachAdapters() {
+    return this.#alone(() => this.#adapt("detach_adapters"));
   }
 
   reset() {
@@ -198,7 +241,7 @@ export class Actions {
    * @returns {Promise<T>}
    */
   async #attempt(run) {
-    this.#store.update({ notice: null });
+    if (!this.#store.allows("reload")) this.#store.update({ notice: null });
     const outcome = this.#commanding === null ? run() : this.#commanding.then(run);
     this.#running = Promise.allSettled([this.#running, outcome]).then(() => undefined);
     try {
@@ -217,6 +260,7 @@ export class Actions {
     return this.#alone(async () => {
       this.#store.require(event);
       const figures = await this.#client.request(event);
+      if (event === "free") this.#assembly = null;
       this.#store.dispatch(event, { ...patch, ...this.#shown(figures, patch.modelId) });
     });
   }
@@ -236,6 +280,22 @@ export class Actions {
   }
 
   /**
+   * The runtime says whether the context is left: a package that is refused at once leaves it.
+   * @param {"apply_adapter" | "detach_adapters"} method
+   * @param {Record<string, unknown>} [params]
+   * @param {ArrayBuffer[] | ArrayBuffer} [data]
+   */
+  async #adapt(method, params = {}, data = []) {
+    this.#store.require("adapt");
+    try {
+      await this.#client.request(method, params, data);
+    } finally {
+      const figures = await this.#client.request("diagnostics");
+      if (figures["state"] === "model-ready") this.#store.dispatch("adapt", this.#shown(figures));
+    }
+  }
+
+  /**
    * @param {string | null} modelId
    * @param {string} modelLabel
    * @param {Load} load
@@ -247,9 +307,13 @@ export class Actions {
     this.#loading?.abort(); // of a model that was chosen before, while Python started
     const loading = new AbortController();
     this.#loading = loading;
+    this.#assembly = null;
+    const circumstances = { client: this.#client, booted: this.#booted, verified: this.#verified, signal: loading.signal };
+    const runtime = new ModelRuntime(this.#store, circumstances);
     try {
       if (hadModel) await this.#client.request("free");
-      const figures = await this.#afterBoot(load(this.#runtime(loading.signal)));
+      const figures = await runtime.afterBoot(load(runtime));
+      this.#own_figures = { ...this.#own_figures, model_fetch_ms: runtime.fetch_ms };
       this.#store.dispatch("loaded", { progress: null, ...this.#shown(figures) });
     } catch (error) {
       throw await this.#notLoaded(error, loading);
@@ -257,54 +321,6 @@ export class Actions {
       if (this.#loading === loading) this.#loading = null;
       this.#listKept();
     }
-  }
-
-  /**
-   * A model that was refused while Python started is refused when that has ended: one thing after the other.
-   * @param {Promise<Figures>} figures
-   */
-  async #afterBoot(figures) {
-    const [outcome] = await Promise.allSettled([figures, this.#booted]);
-    await this.#booted;
-    if (outcome.status === "rejected") throw outcome.reason;
-    return outcome.value;
-  }
-
-  /**
-   * @param {AbortSignal} signal
-   * @returns {Runtime}
-   */
-  #runtime(signal) {
-    const isBooting = () => this.#store.snapshot.state === "booting";
-    const started = performance.now();
-    return {
-      signal,
-      inspect: async (header) => (isBooting() ? null : this.#client.request("inspect", {}, header)),
-      onProgress: (progress) => {
-        if (!isBooting()) this.#store.update({ progress });
-      },
-      load: (parts, params) => {
-        this.#own_figures = { ...this.#own_figures, model_fetch_ms: Math.round(performance.now() - started) };
-        return this.#compile(parts, params, signal);
-      },
-    };
-  }
-
-  /**
-   * @param {ArrayBuffer[]} parts
-   * @param {Record<string, unknown>} params
-   * @param {AbortSignal} signal
-   * @returns {Promise<Figures>}
-   */
-  async #compile(parts, params, signal) {
-    await this.#booted;
-    signal.throwIfAborted();
-    const total_bytes = parts.reduce((sum, part) => sum + part.byteLength, 0);
-    this.#store.update({ progress: { phase: "Compiling", done_bytes: total_bytes, total_bytes } });
-    const figures = await this.#client.request("load", params, parts);
-    if (signal.aborted) await this.#client.request("free");
-    signal.throwIfAborted();
-    return figures;
   }
 
   /**
@@ -317,7 +333,8 @@ export class Actions {
     if (this.#loading === loading && this.#store.snapshot.state === "loading") {
       const figures = await this.#client.request("diagnostics");
       const patch = { modelId: null, modelLabel: null, progress: null, ...this.#shown(figures, null) };
-      this.#store.dispatch(cancelled ? "cancelled" : "rejected", patch);
+      const event = error instanceof AssemblyError ? "unproven" : "rejected";
+      this.#store.dispatch(cancelled ? "cancelled" : event, patch);
     }
     return cancelled ? new PageError("Cancelled", "Loading was cancelled.") : error;
   }
@@ -349,7 +366,7 @@ export class Actions {
   }
 
   async #refreshFigures() {
-    if (["booting", "runtime-failed"].includes(this.#store.snapshot.state)) return;
+    if (["booting", "manifest-drift", "runtime-failed"].includes(this.#store.snapshot.state)) return;
     this.#store.update(this.#shown(await this.#client.request("diagnostics")));
   }
 
@@ -361,21 +378,41 @@ export class Actions {
     const { lastErrorCode } = this.#store.snapshot;
     const model_id = modelId ?? figures["model_id"] ?? null;
     const last_error_code = lastErrorCode ?? figures["last_error_code"] ?? null;
-    return { figures: { ...this.#own_figures, ...figures, model_id, last_error_code }, ledger: this.#ledger.entries };
+    const known = { ...NO_ASSEMBLY, ...this.#own_figures, ...this.#assembly?.figures };
+    return { figures: { ...known, ...figures, model_id, last_error_code }, ledger: this.#ledger.entries };
   }
 
+  /** @returns {Promise<Registry>} the one that was read already, or none where it is refused */
   async #readRegistry() {
-    if (this.#store.snapshot.models.length > 0) return this.#store.snapshot.models;
+    const known = await this.#registry;
+    if (known.models.length > 0) return known;
     try {
-      const url = new URL("models/selector.registry", this.#base).href;
-      const models = parseRegistry(await this.#ledger.fetchText(url, "registry", REGISTRY_BUDGET_BYTES));
-      this.#store.update({ models });
-      return models;
+      const registry = await fetchRegistry(this.#ledger, this.#base);
+      this.#known = registry;
+      this.#store.update({ models: registry.models });
+      return registry;
     } catch (error) {
       if (!(error instanceof PageError)) throw error;
       this.#report(error);
-      return [];
+      return EMPTY_REGISTRY;
     }
+  }
+
+  /**
+   * Leaves `booting` for good where the page's own files are not those of the manifest.
+   * @param {unknown} error
+   * @returns {never}
+   */
+  #notStarted(error) {
+    if (error instanceof PageError && isDrift(error)) {
+      this.#loading?.abort();
+      this.#client.dismiss(error);
+      this.#report(error);
+      this.#store.dispatch("drifted", { modelId: null, modelLabel: null, progress: null });
+    } else if (error instanceof PageError) {
+      this.#client.fail(error.message);
+    }
+    throw error;
   }
 
   /** @param {PageError} error */
@@ -388,18 +425,8 @@ export class Actions {
 
   /** @param {PageError} error */
   #report({ code, message }) {
+    if (this.#store.allows("reload")) return; // what halted the page stays on it
     const figures = { ...this.#store.snapshot.figures, last_error_code: code };
     this.#store.update({ notice: { code, message }, lastErrorCode: code, figures });
   }
-}
-
-/**
- * @param {string} id
- * @param {readonly import("./registry.js").ModelEntry[]} models
- */
-function findModel(id, models) {
-  const found = models.find((model) => model.id === id);
-  if (found !== undefined) return found;
-  const known = models.map((model) => model.id).join(", ") || "none";
-  throw new PageError("UnknownModel", `There is no model "${id}" in the registry. Known are: ${known}.`, { id });
 }

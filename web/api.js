@@ -21,6 +21,11 @@ export function createApi(actions, booted) {
     step: () => actions.step(),
     /** Ends a generation or cancels a load: {stopped}, false if nothing ran. */
     stop: () => actions.stop(),
+    validateAdapter,
+    /** Changes the loaded model's weights by a package, times `scale`; the context is gone. */
+    applyAdapter,
+    /** The weights are the file's again. */
+    detachAdapters: () => actions.detachAdapters(),
     reset: () => actions.reset(),
     free: () => actions.free(),
     /** All figures, by snake_case name. */
@@ -41,6 +46,23 @@ export function createApi(actions, booted) {
       },
       () => actions.stop(),
     );
+  }
+
+  /**
+   * @param {ArrayBuffer | Uint8Array} bytes of an adapter package; they stay usable
+   * @param {{scale?: number}} [options]
+   */
+  async function applyAdapter(bytes, { scale } = {}) {
+    return actions.applyAdapter(new Uint8Array(bytes).slice().buffer, plain(scale === undefined ? {} : { scale }));
+  }
+
+  /**
+   * What a package for the loaded model holds: {format, entries, package_bytes, scale, checksum}; nothing changes.
+   * @param {ArrayBuffer | Uint8Array} bytes
+   * @param {{scale?: number}} [options]
+   */
+  async function validateAdapter(bytes, { scale } = {}) {
+    return actions.validateAdapter(new Uint8Array(bytes).slice().buffer, plain(scale === undefined ? {} : { scale }));
   }
 }
 

@@ -3,7 +3,7 @@
 
 const REST_MS = 1000;
 /** @type {ReadonlyArray<import("./store.js").State>} */
-const AT_REST = Object.freeze(["ready", "model-ready", "context-ready", "model-rejected"]);
+const AT_REST = Object.freeze(["ready", "model-ready", "context-ready", "model-rejected", "assembly-rejected"]);
 
 /**
  * Calls `work` whenever the page has been in one state, without work of its own, for a second.

@@ -5,6 +5,7 @@ import { Benchmark, measure } from "./benchmark.js";
 import { Client } from "./client.js";
 import { PageError } from "./page-error.js";
 import { parseRegistry } from "./registry.js";
+import { parseManifest } from "./runtime-manifest.js";
 import { element } from "./views/element.js";
 
 const select = element("bench-model", HTMLSelectElement);
@@ -92,12 +93,17 @@ async function attempt(work) {
   }
 }
 
+/** @param {string} path */
+async function bytesOf(path) {
+  return (await fetch(new URL(path, import.meta.url))).arrayBuffer();
+}
+
 async function boot() {
-  const response = await fetch(new URL("models/selector.registry", import.meta.url));
-  for (const { label, file: name } of parseRegistry(await response.text())) {
+  const [registry, manifest] = await Promise.all([bytesOf("models/selector.registry"), bytesOf("vendor/manifest.json")]);
+  for (const { label, file: name } of parseRegistry(registry).models) {
     select.add(new Option(label, new URL(`models/${name}`, import.meta.url).href));
   }
-  await client.boot(new URL("vendor/", import.meta.url));
+  await client.boot(new URL("vendor/", import.meta.url), await parseManifest(manifest));
   say("idle", "Choose a model to start.");
 }
 

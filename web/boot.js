@@ -3,74 +3,89 @@
 // there is none or anything is wrong with it. A plain start leaves a snapshot to be kept when nobody waits.
 
 import { countFetches } from "./boot-progress.js";
-import { fetchFile, importRuntime, startFrom, startPlainly } from "./interpreter.js";
+import { importRuntime, startFrom, startPlainly } from "./interpreter.js";
 import { findKept, forget } from "./kept.js";
+import { PageError } from "./page-error.js";
 import { Python } from "./python.js";
 import { release } from "./release.js";
 import { keepSnapshot, readSnapshot, snapshotName } from "./snapshot.js";
+
+/** @typedef {import("./vendored.js").Vendored} Vendored */
 
 /**
  * @typedef {import("./interpreter.js").Pyodide} Pyodide
  * @typedef {(module: WebAssembly.Module, memory: WebAssembly.Memory) => void} Help
  * @typedef {{
+ *   onProgress: import("./boot-progress.js").OnProgress,
+ *   onVerified: () => void,
  *   emit: (id: number, text: string, logprob: number, index: number) => void,
  *   stopRequested: () => boolean,
  *   threads: number,
  *   helping: Promise<Help>,
  * }} Callbacks
- * @typedef {{runtime_wheel: string, files: Record<string, string>}} Manifest SHA-256 of each file by its path
  * @typedef {{pyodide: Pyodide, app: any, boot_kind: "snapshot" | "plain", keep: (() => Promise<void>) | null}} Started
  */
 
 /**
- * @param {string} vendor address of the folder of vendored files, with a slash at its end
+ * @param {Vendored} vendored
  * @param {boolean} keeps whether a plain start is to leave a snapshot, which takes memory until it is kept
  * @param {Callbacks} callbacks
- * @param {import("./boot-progress.js").OnProgress} onProgress
+ * @throws {PageError} ManifestDrift: the files that Python starts from are not those of the manifest
  */
-export async function bootPython(vendor, keeps, callbacks, onProgress) {
+export async function bootPython(vendored, keeps, callbacks) {
   const started = performance.now();
-  /** @type {Manifest} */
-  const manifest = await (await fetchFile(`${vendor}manifest.json`)).json();
-  const name = globalThis.caches === undefined ? null : await snapshotName(manifest.files);
-  const { pyodide, app, boot_kind, keep } = await fromSnapshot(vendor, name, callbacks)
-    ?? await plain(vendor, manifest.runtime_wheel, keeps ? name : null, callbacks, onProgress);
+  const name = globalThis.caches === undefined ? null : await snapshotName(vendored.digests);
+  const { pyodide, app, boot_kind, keep } = await ofTheManifest(vendored, async () => (
+    await fromSnapshot(vendored, name, callbacks) ?? plain(vendored, keeps ? name : null, callbacks)
+  ));
   const facts = { boot_ms: performance.now() - started, boot_kind, pyodide: pyodide.version };
   return { python: new Python(pyodide, app), keep, facts };
 }
 
 /**
- * @param {string} vendor
+ * What `start` gives, if all files that it used are the manifest's; where they are not, that is why it failed.
+ * @template T
+ * @param {Vendored} vendored
+ * @param {() => Promise<T>} start
+ */
+async function ofTheManifest(vendored, start) {
+  const [outcome] = await Promise.allSettled([start()]);
+  await vendored.agreed();
+  if (outcome.status === "rejected") throw outcome.reason;
+  return outcome.value;
+}
+
+/**
+ * @param {Vendored} vendored
  * @param {string | null} name
  * @param {Callbacks} callbacks
  * @returns {Promise<Started | null>} null, with nothing kept, if there is no snapshot that starts
  */
-async function fromSnapshot(vendor, name, callbacks) {
+async function fromSnapshot(vendored, name, callbacks) {
   if (name === null) return null;
   const kept = await findKept(name);
   if (kept === undefined) return null;
   try {
     const memory = readSnapshot(kept);
-    const pyodide = await startFrom(vendor, memory);
+    const pyodide = await startFrom(vendored, memory, callbacks.onVerified);
     release((await memory).buffer); // the options of its start stay with Pyodide
     return { pyodide, app: await createApp(pyodide, callbacks), boot_kind: "snapshot", keep: null };
-  } catch {
+  } catch (error) {
+    if (error instanceof PageError) throw error; // of a file, not of the snapshot
     await forget(name); // whatever it was, a plain start needs none of it
     return null;
   }
 }
 
 /**
- * @param {string} vendor
- * @param {string} wheel
+ * @param {Vendored} vendored
  * @param {string | null} name of the snapshot to leave
  * @param {Callbacks} callbacks
- * @param {import("./boot-progress.js").OnProgress} onProgress
  * @returns {Promise<Started>}
  */
-async function plain(vendor, wheel, name, callbacks, onProgress) {
-  const fetches = countFetches(onProgress);
-  const { pyodide, memory } = await startPlainly(vendor, wheel, name !== null);
+async function plain(vendored, name, callbacks) {
+  const fetches = countFetches(callbacks.onProgress);
+  const { pyodide, memory } = await startPlainly(vendored, name !== null, callbacks.onVerified);
   fetches.stop();
   const keep = name === null || memory === null ? null : () => keepSnapshot(name, memory);
   return { pyodide, app: await createApp(pyodide, callbacks), boot_kind: "plain", keep };

@@ -21,24 +21,31 @@ export class Client {
   #dead = false;
   /** @type {Map<number, Pending>} */
   #pending = new Map();
+  /** @type {() => void} */
+  #onVerified = () => undefined;
+
+  /** Resolves when the worker has found that Python starts from the files of the manifest. */
+  verified = new Promise((/** @type {(value: void) => void} */ resolve) => void (this.#onVerified = resolve));
 
   /** @param {Watcher} watcher */
   constructor(watcher) {
     const { worker, failed } = startWorker();
     this.#watcher = watcher;
     this.#worker = worker;
-    failed.then((reason) => this.#die(reason));
+    failed.then((reason) => this.fail(reason));
     worker.addEventListener("message", (event) => this.#receive(event.data));
-    worker.addEventListener("messageerror", () => this.#die("it sent a message that cannot be read"));
+    worker.addEventListener("messageerror", () => this.fail("it sent a message that cannot be read"));
   }
 
   /**
    * @param {URL} vendor
+   * @param {import("./runtime-manifest.js").RuntimeManifest} manifest what is there
    * @param {boolean} [keeps] whether `keep` will be asked for; what waits for it takes memory
    */
-  boot(vendor, keeps = false) {
+  boot(vendor, manifest, keeps = false) {
     const threads = threadsHere(new URL(location.href).searchParams.get("threads"));
-    return this.request("boot", { vendor: vendor.href, lock: this.#lock, control: this.#control, threads, keeps });
+    const [lock, control] = [this.#lock, this.#control];
+    return this.request("boot", { vendor: vendor.href, manifest, lock, control, threads, keeps });
   }
 
   /**
@@ -87,27 +94,39 @@ export class Client {
     const pending = this.#pending.get(message.id);
     this.#pending.delete(message.id);
     if (message.error === undefined) return pending?.resolve(message.result);
-    if (message.error.code === "RuntimeFailed") this.#die(message.error.message);
+    if (message.error.code === "RuntimeFailed") this.fail(message.error.message);
     return pending?.reject(PageError.from(message.error));
   }
 
   /** @type {Readonly<Record<string, (message: any) => void>>} by event */
   #events = Object.freeze({
-    alive: ({ lock }) => void navigator.locks.request(lock, () => this.#die("it was closed or killed")),
+    alive: ({ lock }) => void navigator.locks.request(lock, () => this.fail("it was closed or killed")),
+    verified: () => this.#onVerified(),
     boot: ({ event, ...progress }) => this.#watcher.onBoot(progress),
     accepted: ({ request }) => this.#pending.get(request)?.listeners.accepted?.(),
     token: ({ request, token }) => this.#pending.get(request)?.listeners.token?.(token),
   });
 
-  #misunderstood = (/** @type {any} */ { event }) => this.#die(`it reported "${event}", which is not in the protocol`);
+  #misunderstood = (/** @type {any} */ { event }) => this.fail(`it reported "${event}", which is not in the protocol`);
 
-  /** @param {string} reason */
-  #die(reason) {
+  /**
+   * Ends the worker, and says so to who watches it.
+   * @param {string} reason
+   */
+  fail(reason) {
     if (this.#dead) return;
-    this.#dead = true;
-    this.#worker.terminate();
     const error = died(reason);
     this.#watcher.onDeath(error);
+    this.dismiss(error);
+  }
+
+  /**
+   * Ends the worker on purpose, so that nobody is told of a death.
+   * @param {PageError} error what its requests are answered with
+   */
+  dismiss(error) {
+    this.#dead = true;
+    this.#worker.terminate();
     for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
   }

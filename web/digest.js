@@ -3,12 +3,17 @@
 
 import { PageError } from "./page-error.js";
 
+/** False on an address that is neither https nor this machine. */
+export function canHash() {
+  return globalThis.crypto?.subtle !== undefined;
+}
+
 /**
  * Lower-case hexadecimal SHA-256 of `data`.
  * @param {BufferSource} data
  */
 export async function sha256Of(data) {
-  if (globalThis.crypto?.subtle === undefined) {
+  if (!canHash()) {
     throw new PageError(
       "InsecureContext",
       "This page cannot compute SHA-256, because its address is neither https nor this machine. " +
@@ -20,13 +25,14 @@ export async function sha256Of(data) {
 }
 
 /**
+ * @param {string} what
  * @param {string} found
  * @param {string} expected
  */
-export function digestMismatch(found, expected) {
+export function digestMismatch(what, found, expected) {
   return new PageError(
     "DigestMismatch",
-    `The model has the SHA-256 ${found}, expected ${expected}: the file was altered. Restore it, or choose another one.`,
+    `${what} has the SHA-256 ${found}, expected ${expected}: it was altered. Restore the file, or choose another model.`,
     { found, expected },
   );
 }

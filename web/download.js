@@ -8,7 +8,8 @@ const RESUMES = 3;
 
 /**
  * @typedef {{url: string, accepted_bytes: number, requests: number}} Count kept up to date as parts come
- * @typedef {{limit_bytes: number, signal: AbortSignal | null, afterPart: (parts: ArrayBuffer[]) => Promise<void>}} Terms
+ * @typedef {{limit_bytes: number, signal: AbortSignal | null, beforeRequest: () => void,
+ *   afterPart: (parts: ArrayBuffer[]) => Promise<void>}} Terms `beforeRequest` throws where no more may be made
  */
 
 /**
@@ -18,11 +19,11 @@ const RESUMES = 3;
 export async function download(count, terms) {
   /** @type {ArrayBuffer[]} */
   const parts = [];
-  let response = await open(count, terms.signal, {});
+  let response = await open(count, terms, {});
   const etag = response.headers.get("ETag");
   while (!(await receive(response, count, terms, parts))) {
     if (count.requests > RESUMES || etag === null) throw brokenOff(count);
-    response = await open(count, terms.signal, { Range: `bytes=${count.accepted_bytes}-`, "If-Range": etag });
+    response = await open(count, terms, { Range: `bytes=${count.accepted_bytes}-`, "If-Range": etag });
     if (response.headers.get("Content-Range")?.startsWith(`bytes ${count.accepted_bytes}-`) !== true) throw brokenOff(count);
   }
   return parts;
@@ -43,11 +44,12 @@ export async function read(response, count, terms) {
 
 /**
  * @param {Count} count
- * @param {AbortSignal | null} signal
+ * @param {Terms} terms
  * @param {Record<string, string>} headers
  */
-async function open(count, signal, headers) {
+async function open(count, { signal, beforeRequest }, headers) {
   const { url } = count;
+  beforeRequest();
   count.requests += 1;
   let response;
   try {

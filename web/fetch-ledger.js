@@ -1,6 +1,7 @@
 // @ts-check
 // Every fetch of the page after its own files: where from, declared and accepted bytes, digest, outcome.
 
+import { canHash, digestMismatch, sha256Of } from "./digest.js";
 import { download, read } from "./download.js";
 import { PageError } from "./page-error.js";
 
@@ -9,9 +10,10 @@ export const HEADER_BYTES = 108;
 /**
  * @typedef {{url: string, component: string, source: "network" | "cache", requests: number,
  *   declared_bytes: number | null, accepted_bytes: number, sha256: string | null, outcome: string}} LedgerEntry
- * @typedef {{url: string, component: string, bytes: number, sha256: string, signal: AbortSignal,
- *   kept: Response | undefined,
- *   onHeader: (header: ArrayBuffer) => Promise<void>, onProgress: (done_bytes: number) => void}} DeclaredFetch
+ * @typedef {{url: string, component: string, bytes: number, sha256: string | null, signal: AbortSignal,
+ *   beforeRequest: () => void}} DeclaredFetch
+ * @typedef {DeclaredFetch & {sha256: string, kept: Response | undefined,
+ *   onHeader: (header: ArrayBuffer) => Promise<void>, onProgress: (done_bytes: number) => void}} ModelFetch
  */
 
 export class FetchLedger {
@@ -26,14 +28,14 @@ export class FetchLedger {
    * Hands the body of `url`, exactly `bytes` long, to `accept`, which compares its digest with `sha256`. `onHeader` sees
    * the first 108 bytes before more is read; if it throws, the download ends there. `kept` saves the download.
    * @template T
-   * @param {DeclaredFetch} request
+   * @param {ModelFetch} request
    * @param {(parts: ArrayBuffer[]) => Promise<T>} accept
    * @returns {Promise<T>}
    */
-  fetchDeclared({ url, component, bytes, sha256, signal, kept, onHeader, onProgress }, accept) {
+  fetchModel({ url, component, bytes, sha256, signal, kept, onHeader, onProgress, beforeRequest }, accept) {
     const entry = this.#open(url, component, kept === undefined ? "network" : "cache", bytes);
     return settled(entry, async () => {
-      const terms = { limit_bytes: bytes, signal, afterPart: watch(entry, onHeader, onProgress) };
+      const terms = { limit_bytes: bytes, signal, beforeRequest, afterPart: watch(entry, onHeader, onProgress) };
       const parts = await (kept === undefined ? download(entry, terms) : read(kept, entry, terms));
       if (entry.accepted_bytes < bytes) throw truncated(entry, bytes);
       const value = await accept(parts);
@@ -43,17 +45,44 @@ export class FetchLedger {
   }
 
   /**
-   * The text of `url`, of at most `limit_bytes`.
+   * The body of `url`, exactly `bytes` long; with this SHA-256, where one is declared.
+   * @param {DeclaredFetch} request
+   */
+  fetchDeclared({ url, component, bytes, sha256, signal, beforeRequest }) {
+    const entry = this.#open(url, component, "network", bytes);
+    return settled(entry, async () => {
+      const terms = { limit_bytes: bytes, signal, beforeRequest, afterPart: async () => undefined };
+      const body = await new Blob(await download(entry, terms)).arrayBuffer();
+      if (body.byteLength < bytes) throw truncated(entry, bytes);
+      entry.sha256 = await sha256Of(body);
+      if (sha256 !== null && entry.sha256 !== sha256) throw digestMismatch(url, entry.sha256, sha256);
+      return body;
+    });
+  }
+
+  /**
+   * The body of `url`, of at most `limit_bytes`: for what nothing else declares.
    * @param {string} url
    * @param {string} component
    * @param {number} limit_bytes
    */
-  fetchText(url, component, limit_bytes) {
+  fetchBytes(url, component, limit_bytes) {
     const entry = this.#open(url, component, "network", null);
     return settled(entry, async () => {
-      const parts = await download(entry, { limit_bytes, signal: null, afterPart: async () => undefined });
-      return new TextDecoder("utf-8", { fatal: true }).decode(await new Blob(parts).arrayBuffer());
+      const terms = { limit_bytes, signal: null, beforeRequest: () => undefined, afterPart: async () => undefined };
+      const body = await new Blob(await download(entry, terms)).arrayBuffer();
+      entry.sha256 = canHash() ? await sha256Of(body) : null;
+      return body;
     });
+  }
+
+  /**
+   * The row of what was fetched last for a component.
+   * @param {string} component
+   * @returns {LedgerEntry | undefined} which goes on changing
+   */
+  last(component) {
+    return this.#entries.findLast((entry) => entry.component === component);
   }
 
   /**
@@ -91,8 +120,8 @@ async function settled(entry, run) {
 
 /**
  * @param {LedgerEntry} entry
- * @param {DeclaredFetch["onHeader"]} onHeader
- * @param {DeclaredFetch["onProgress"]} onProgress
+ * @param {ModelFetch["onHeader"]} onHeader
+ * @param {ModelFetch["onProgress"]} onProgress
  */
 function watch(entry, onHeader, onProgress) {
   let inspected = false;

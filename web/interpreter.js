@@ -4,38 +4,45 @@
 
 /** @typedef {any} Pyodide it comes without types */
 /** @typedef {Uint8Array<ArrayBuffer>} Memory */
+/** @typedef {import("./vendored.js").Vendored} Vendored */
 
 const HOME = "/home/pyodide";
+const FOLDER = "pyodide/";
 const INTERPRETER = "pyodide.asm.wasm";
+const MODULES = Object.freeze(["pyodide.mjs", "pyodide.asm.mjs"]);
 const FILES = Object.freeze([INTERPRETER, "python_stdlib.zip", "pyodide-lock.json"]);
 
 /**
  * Python as it starts anywhere, and its memory for the next visit where that is `wanted` and can be had.
- * @param {string} vendor address of the folder of vendored files, with a slash at its end
- * @param {string} wheel
+ * @param {Vendored} vendored
  * @param {boolean} wanted
+ * @param {() => void} onVerified called when every file that it starts from was found to be the manifest's
  * @returns {Promise<{pyodide: Pyodide, memory: Memory | null}>}
  */
-export async function startPlainly(vendor, wheel, wanted) {
-  const path = `/lib/${wheel}`;
-  const bytes = fetchFile(vendor + wheel).then((response) => response.arrayBuffer());
+export async function startPlainly(vendored, wanted, onVerified) {
+  const path = `/lib/${vendored.runtime_wheel}`;
+  const bytes = vendored.fetch(vendored.runtime_wheel).then((response) => response.arrayBuffer());
   // Python imports from a zip, and a wheel of sources is one: nothing has to be installed.
   const fsInit = async (/** @type {any} */ files) => files.writeFile(path, new Uint8Array(await bytes));
-  const env = { HOME, PYTHONPATH: path };
-  const [pyodide] = await Promise.all([load(vendor, { env, fsInit, _makeSnapshot: wanted }), bytes]);
+  const options = { env: { HOME, PYTHONPATH: path }, fsInit, _makeSnapshot: wanted };
+  const [pyodide] = await Promise.all([load(vendored, bytes, onVerified, () => options), bytes]);
   importRuntime(pyodide);
   return { pyodide, memory: wanted ? memoryOf(pyodide) : null };
 }
 
 /**
  * Python as it was when `memory` was taken: the runtime is imported, its files are not there.
- * @param {string} vendor
+ * @param {Vendored} vendored
  * @param {Promise<Memory>} memory
+ * @param {() => void} onVerified as above; `memory` was found to be what was kept, too
  * @returns {Promise<Pyodide>}
  */
-export function startFrom(vendor, memory) {
-  memory.catch(() => undefined); // Pyodide is not yet waiting for it; it will meet the failure when it does
-  return load(vendor, { env: { HOME }, _loadSnapshot: memory });
+export function startFrom(vendored, memory, onVerified) {
+  return load(vendored, memory, onVerified, (verified) => {
+    const _loadSnapshot = verified.then(() => memory);
+    _loadSnapshot.catch(() => undefined); // Pyodide is not yet waiting for it; it will meet the failure when it does
+    return { env: { HOME }, _loadSnapshot };
+  });
 }
 
 /**
@@ -47,15 +54,23 @@ export function importRuntime(pyodide) {
 }
 
 /**
- * @param {string} vendor
- * @param {object} options of loadPyodide
+ * The interpreter runs when its files were verified. That takes less time than compiling it, and once Python runs, nothing
+ * else does in this worker: then nobody could be told that a model may be asked for.
+ * @param {Vendored} vendored
+ * @param {Promise<unknown>} rest what is fetched besides
+ * @param {() => void} onVerified
+ * @param {(verified: Promise<void>) => object} options of loadPyodide
  */
-async function load(vendor, options) {
-  const indexURL = `${vendor}pyodide/`;
-  const early = fetchEarly(indexURL);
+async function load(vendored, rest, onVerified, options) {
+  const modules = Promise.all(MODULES.map((name) => vendored.import(FOLDER + name)));
+  const early = fetchEarly(vendored, modules);
+  const verified = Promise.all([early.verified, rest]).then(() => vendored.agreed()).then(onVerified);
+  const failure = verified.then(() => new Promise(() => undefined));
+  failure.catch(() => undefined); // nobody waits for it yet, nor any more if something else fails first
+  const all_options = { indexURL: vendored.url(FOLDER), ...options(verified) };
   try {
-    const [{ loadPyodide }] = await Promise.all([import(`${indexURL}pyodide.mjs`), import(`${indexURL}pyodide.asm.mjs`)]);
-    return await Promise.race([loadPyodide({ indexURL, ...options }), early.failure]);
+    const [{ loadPyodide }] = await modules;
+    return await Promise.race([loadPyodide(all_options), failure]);
   } finally {
     early.end();
   }
@@ -64,23 +79,24 @@ async function load(vendor, options) {
 /**
  * Fetches Pyodide's files at once and compiles the interpreter while the rest comes in: Pyodide by itself goes step
  * by step, and last of all waits for the snapshot. Its own fetches and compilation get what is there already.
- * `failure` rejects where it would wait for ever.
- * @param {string} folder
+ * `verified` rejects where it would wait for ever.
+ * @param {Vendored} vendored
+ * @param {Promise<unknown>} modules
  */
-function fetchEarly(folder) {
+function fetchEarly(vendored, modules) {
   const { fetch } = self;
   const { instantiateStreaming } = WebAssembly;
-  const responses = new Map(FILES.map((name) => [folder + name, fetchFile(folder + name)]));
-  const compiled = WebAssembly.compileStreaming(/** @type {Promise<Response>} */ (responses.get(folder + INTERPRETER)));
-  const failure = Promise.all([compiled, ...responses.values()]).then(() => new Promise(() => undefined));
-  failure.catch(() => undefined); // nobody waits for it yet, nor any more if something else fails first
+  const responses = new Map(FILES.map((name) => [vendored.url(FOLDER + name), vendored.fetch(FOLDER + name)]));
+  const interpreter = /** @type {Promise<Response>} */ (responses.get(vendored.url(FOLDER + INTERPRETER)));
+  const compiled = WebAssembly.compileStreaming(interpreter);
+  const verified = Promise.all([modules, compiled, ...responses.values()]).then(() => vendored.agreed());
   self.fetch = (input, init) => responses.get(String(input)) ?? fetch(input, init);
   WebAssembly.instantiateStreaming = async (_, imports) => {
-    const module = await compiled;
+    const [module] = await Promise.all([compiled, verified]);
     return { module, instance: await WebAssembly.instantiate(module, imports) };
   };
   return {
-    failure,
+    verified,
     end() {
       self.fetch = fetch;
       WebAssembly.instantiateStreaming = instantiateStreaming;
@@ -98,11 +114,4 @@ function memoryOf(pyodide) {
   } catch {
     return null; // it refuses what it cannot restore; the next visit then starts plainly too
   }
-}
-
-/** @param {string} url */
-export async function fetchFile(url) {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url} was answered with status ${response.status}; run serve.py again`);
-  return response;
 }

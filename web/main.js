@@ -18,7 +18,7 @@ const store = new Store();
 const transcript = new Transcript();
 const actions = new Actions(store, new FetchLedger(), transcript, import.meta.url);
 
-mountStatus(store, () => start(actions.restart()));
+mountStatus(store, { restart: () => start(actions.restart()), reload: () => location.reload() });
 mountSelector(store, actions, settle);
 mountControls(store, actions, settle);
 mountDiagnostics(store);

@@ -61,8 +61,13 @@ export class PythonBytes {
     }
   }
 
-  sha256() {
-    return sha256Of(this.#buffer.data);
+  get length() {
+    return this.#buffer.data.length;
+  }
+
+  /** @param {number} at where it begins */
+  sha256(at) {
+    return sha256Of(this.#buffer.data.subarray(at));
   }
 
   free() {

@@ -6,9 +6,9 @@ import { PageError } from "./page-error.js";
 
 /**
  * @typedef {"booting" | "ready" | "loading" | "model-ready" | "context-ready" | "generating" | "model-rejected" |
- *   "runtime-failed"} State
- * @typedef {"booted" | "load" | "loaded" | "rejected" | "cancelled" | "generate" | "step" | "kept" | "emptied" |
- *   "stop" | "reset" | "clear" | "free" | "died" | "restart"} Event
+ *   "assembly-rejected" | "manifest-drift" | "runtime-failed"} State
+ * @typedef {"booted" | "drifted" | "load" | "loaded" | "rejected" | "unproven" | "cancelled" | "generate" | "step" |
+ *   "kept" | "emptied" | "stop" | "reset" | "adapt" | "clear" | "free" | "died" | "restart" | "reload"} Event
  * @typedef {{phase: string, done_bytes: number, total_bytes: number | null}} Progress
  * @typedef {{code: string, message: string}} Notice
  * @typedef {Record<string, string | number | boolean | null>} Figures
@@ -23,25 +23,30 @@ import { PageError } from "./page-error.js";
 
 /**
  * A model that is chosen in `booting` is fetched meanwhile, and loaded by a second `load` after `booted`.
- * `kept` and `emptied` end a generation: the runtime says whether a context is left.
+ * `kept` and `emptied` end a generation: the runtime says whether a context is left. `unproven` is a model whose
+ * evidence or adapters were refused; `reload` leaves the page.
  * @type {Readonly<Record<State, Partial<Record<Event, State>>>>}
  */
 const TRANSITIONS = Object.freeze({
-  "booting": { load: "booting", booted: "ready", died: "runtime-failed" },
+  "booting": { load: "booting", booted: "ready", drifted: "manifest-drift", died: "runtime-failed" },
   "ready": { load: "loading", clear: "ready", died: "runtime-failed" },
   "loading": {
-    loaded: "model-ready", rejected: "model-rejected", cancelled: "ready", stop: "loading", died: "runtime-failed",
+    loaded: "model-ready", rejected: "model-rejected", unproven: "assembly-rejected", cancelled: "ready",
+    stop: "loading", died: "runtime-failed",
   },
   "model-ready": {
-    load: "loading", generate: "generating", free: "ready", clear: "model-ready", died: "runtime-failed",
+    load: "loading", generate: "generating", free: "ready", adapt: "model-ready", clear: "model-ready",
+    died: "runtime-failed",
   },
   "context-ready": {
     load: "loading", generate: "generating", step: "generating", reset: "model-ready", free: "ready",
-    clear: "context-ready", died: "runtime-failed",
+    adapt: "model-ready", clear: "context-ready", died: "runtime-failed",
   },
   "generating": { kept: "context-ready", emptied: "model-ready", stop: "generating", died: "runtime-failed" },
   "model-rejected": { load: "loading", clear: "model-rejected", died: "runtime-failed" },
-  "runtime-failed": { restart: "booting", clear: "runtime-failed" },
+  "assembly-rejected": { load: "loading", clear: "assembly-rejected", died: "runtime-failed" },
+  "manifest-drift": { reload: "manifest-drift" },
+  "runtime-failed": { restart: "booting", drifted: "manifest-drift", clear: "runtime-failed" },
 });
 
 /**
@@ -56,6 +61,8 @@ const REFUSALS = Object.freeze({
   "context-ready": { code: "Busy", message: "The page cannot do that now." },
   "generating": { code: "Busy", message: "A generation is running. Wait for it, or press Stop." },
   "model-rejected": { code: "ModelNotLoaded", message: "The last model was refused. Choose another model." },
+  "assembly-rejected": { code: "ModelNotLoaded", message: "The last model's evidence was refused. Choose another." },
+  "manifest-drift": { code: "ManifestDrift", message: "The page's own files are not those of its manifest. Reload it." },
   "runtime-failed": { code: "RuntimeFailed", message: "The runtime has stopped. Press Restart; the text stays." },
 });
 

@@ -7,14 +7,17 @@
  *                    {id, error: {code, message, detail}}
  *                    {event: "alive", lock}          the worker holds this Web Lock until it dies
  *                    {event: "boot", phase, done_bytes, total_bytes}
+ *                    {event: "verified"}             what Python starts from is what the runtime manifest names
  *                    {event: "accepted", request}    the prompt of request `request` fits; tokens follow
  *                    {event: "token", request, token: {id, text, logprob, index}}
  *
  *   method       params                    data    result
- *   boot         {vendor, lock, control,           {boot_ms, boot_kind, pyodide, figures}
- *                 threads, keeps}
+ *   boot         {vendor, manifest, lock,          {boot_ms, boot_kind, pyodide, figures}
+ *                 control, threads, keeps}
  *   inspect                                header  {memory_bytes, file_bytes, family, quantization, context_length}
- *   load         {sha256, keep_as}         file    figures
+ *   load                                   file    figures
+ *   assemble     {name, files, sha256,     files   figures
+ *                 keep_as}
  *   keep                                           {kept}: how many files were put into the Cache API
  *   generate     {prompt, options}         prompt  {finish_reason, text, figures}, after its last token
  *   step                                           {id, text, logprob, index}
@@ -22,6 +25,9 @@
  *   reset                                          figures
  *   free                                           figures
  *   diagnostics                                    figures, by snake_case name
+ *   validate_adapter {scale}               package {format, entries, package_bytes, scale, checksum}; nothing changes
+ *   apply_adapter {scale}                  package figures; the context is gone
+ *   detach_adapters                                figures; the context is gone
  *   calibrate    {seconds}                         {macs_per_second, macs_per_token}, of the loaded model's type
  *
  * A prompt is text among the params, or without them its UTF-8 as data. `text` of a generation is what a stop found held
@@ -29,9 +35,10 @@
  * `control` is a SharedArrayBuffer of one i32, or null where the page is not cross-origin isolated. The page sets it
  * to 1 beside a `stop` request: Python looks at it after every token, so a batch ends early and the request gets in.
  * Without it a batch is one token.
- * A file that is loaded with its `sha256` is hashed first. With a label, `keep_as`, it waits in memory for `keep`, as does
- * a snapshot of Python after a plain start if the page `keeps`: it asks when nobody waits. Code `RuntimeFailed` means
- * that the worker must be thrown away.
+ * `files` of an entry are [component, bytes] in the order of `data`; the model follows them. It is hashed first, and
+ * compared with `sha256`. With a label, `keep_as`, it waits in memory for `keep`, as does a snapshot of Python after a
+ * plain start if the page `keeps`: it asks when nobody waits. Code `RuntimeFailed` means that the worker must be thrown
+ * away.
  */
 
 import { bootPython } from "./boot.js";
@@ -40,6 +47,7 @@ import { startHelpers } from "./helpers.js";
 import { keep } from "./kept.js";
 import { PageError } from "./page-error.js";
 import { release } from "./release.js";
+import { Vendored } from "./vendored.js";
 
 /**
  * @typedef {{id: number, method: string, params: Record<string, any>, data: ArrayBuffer[]}} Request
@@ -59,10 +67,12 @@ let unkept = [];
 const METHODS = Object.freeze({
   boot: ({ params }) => boot(params),
   inspect: ({ params, data }) => withBytes(data, (header) => ask("inspect", params, header)),
-  load: ({ params, data }) => load(params, data),
+  load: ({ params, data }) => withBytes(data, (file) => ask("load", params, file)),
+  assemble: ({ params, data }) => assemble(params, data),
   keep: () => keepAll(),
   generate: ({ id, params, data }) => generate(id, params, data),
   step: passOn, stop: passOn, reset: passOn, free: passOn, diagnostics: passOn, calibrate: passOn,
+  validate_adapter: passOnBytes, apply_adapter: passOnBytes, detach_adapters: passOn,
 });
 
 self.addEventListener("message", async (/** @type {MessageEvent<Request>} */ event) => {
@@ -79,6 +89,11 @@ self.addEventListener("message", async (/** @type {MessageEvent<Request>} */ eve
 /** @param {Request} request */
 function passOn({ method, params }) {
   return ask(method, params);
+}
+
+/** @param {Request} request */
+function passOnBytes({ method, params, data }) {
+  return withBytes(data, (bytes) => ask(method, params, bytes));
 }
 
 /**
@@ -99,7 +114,7 @@ function started() {
 }
 
 /** @param {Record<string, any>} params */
-async function boot({ vendor, lock, control, threads, keeps }) {
+async function boot({ vendor, manifest, lock, control, threads, keeps }) {
   if (booted) throw new PageError("Busy", "Python has been started in this worker. Start another worker.");
   booted = true;
   holdLock(lock);
@@ -107,34 +122,30 @@ async function boot({ vendor, lock, control, threads, keeps }) {
   batch_ms = flag === null ? 0 : BATCH_MS;
   const stopRequested = () => flag !== null && Atomics.load(flag, 0) === 1;
   const helping = startHelpers(threads - 1);
-  const begun = await bootPython(vendor, keeps, { emit, stopRequested, threads, helping }, onProgress);
+  const callbacks = { emit, stopRequested, threads, helping, onProgress, onVerified };
+  const begun = await bootPython(new Vendored(vendor, manifest), keeps, callbacks);
   python = begun.python;
   if (begun.keep !== null) unkept.push(begun.keep);
   return { ...begun.facts, figures: ask("diagnostics", {}) };
 }
 
 /**
- * The model in `data`. With a digest it is refused before Python sees it; with a label too it is kept later.
+ * An entry of the registry from its files: in `data` one buffer for each of `files`, then the model, which is refused
+ * before Python sees it if its digest is another one. With a label it is kept later.
  * @param {Record<string, any>} params
  * @param {ArrayBuffer[]} data
  */
-function load({ sha256, keep_as, ...params }, data) {
-  return withBytes(data, async (file) => {
-    if (sha256 !== undefined) await verify(file, sha256);
-    const figures = ask("load", params, file);
-    if (keep_as === undefined) release(...data);
-    else unkept.push(() => keepModel(sha256, keep_as, data));
+function assemble({ name, files, sha256, keep_as }, data) {
+  const model = data.slice(files.length);
+  return withBytes(data, async (bytes) => {
+    const at = data.slice(0, files.length).reduce((sum, file) => sum + file.byteLength, 0);
+    const found = await bytes.sha256(at);
+    if (found !== sha256) throw digestMismatch("The model", found, sha256);
+    const figures = ask("assemble", { name, files: [...files, ["model", bytes.length - at]] }, bytes);
+    if (keep_as === undefined) release(...model);
+    else unkept.push(() => keepModel(sha256, keep_as, model));
     return figures;
   });
-}
-
-/**
- * @param {import("./python.js").PythonBytes} file
- * @param {string} expected
- */
-async function verify(file, expected) {
-  const found = await file.sha256();
-  if (found !== expected) throw digestMismatch(found, expected);
 }
 
 /**
@@ -201,6 +212,10 @@ function emit(id, text, logprob, index) {
 /** @type {import("./boot-progress.js").OnProgress} */
 function onProgress(progress) {
   self.postMessage({ event: "boot", ...progress });
+}
+
+function onVerified() {
+  self.postMessage({ event: "verified" });
 }
 
 const turns = new MessageChannel();

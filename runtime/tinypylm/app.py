@@ -14,8 +14,9 @@ from time import perf_counter
 from typing import cast
 
 from tinypylm import telemetry
+from tinypylm.assembly import assemble
 from tinypylm.calibration import kernel_rate, macs_per_token
-from tinypylm.errors import ErrorCode, SessionError, SlmError
+from tinypylm.errors import ErrorCode, OptionError, SessionError, SlmError
 from tinypylm.format import parse_header
 from tinypylm.hosts import Buffer, Host
 from tinypylm.memory import plan_memory
@@ -40,9 +41,11 @@ class App:
         self._stop_requested = stop_requested
         self._held_back = ""
         self._methods: dict[str, Callable[[Params, Buffer], Answer]] = {
-            "inspect": self._inspect, "load": self._load, "start": self._start, "advance": self._advance,
-            "step": self._step, "stop": self._stop, "reset": self._reset, "free": self._free,
+            "inspect": self._inspect, "load": self._load, "assemble": self._assemble, "start": self._start,
+            "advance": self._advance, "step": self._step, "stop": self._stop, "reset": self._reset, "free": self._free,
             "diagnostics": self._diagnostics, "calibrate": self._calibrate,
+            "validate_adapter": self._validate_adapter, "apply_adapter": self._apply_adapter,
+            "detach_adapters": self._detach_adapters,
         }
 
     def request(self, method: str, params_json: str, data: Buffer = b"") -> str:
@@ -68,6 +71,14 @@ class App:
 
     def _load(self, params: Params, data: Buffer) -> Answer:
         return {**self._session.load(data)}
+
+    def _assemble(self, params: Params, data: Buffer) -> Answer:
+        """`files` are [component, bytes], in the order in which `data` has them."""
+        view, at, files = memoryview(data), 0, {}
+        for component, size in cast(list[tuple[str, int]], params["files"]):
+            files[component] = view[at : at + size]
+            at += size
+        return {**assemble(self._session, cast(str, params["name"]), files)}
 
     def _start(self, params: Params, data: Buffer) -> Answer:
         options = SamplingOptions.from_dict(params.get("options"))
@@ -110,6 +121,20 @@ class App:
         self._session.free()
         return self._diagnostics(params, data)
 
+    def _validate_adapter(self, params: Params, data: Buffer) -> Answer:
+        """What a package for the loaded model holds; nothing changes."""
+        package = self._session.validate_adapter(data, _scale(params))
+        return {
+            "format": package.format, "entries": len(package.entries), "package_bytes": package.package_bytes,
+            "scale": package.scale, "checksum": f"{package.checksum:08x}",
+        }
+
+    def _apply_adapter(self, params: Params, data: Buffer) -> Answer:
+        return {**self._session.apply_adapter(data, _scale(params))}
+
+    def _detach_adapters(self, params: Params, data: Buffer) -> Answer:
+        return {**self._session.detach_adapters()}
+
     def _calibrate(self, params: Params, data: Buffer) -> Answer:
         """What the best kernel of the loaded model's type reaches in `seconds`, and what one of its tokens takes."""
         config = self._session.config
@@ -139,6 +164,17 @@ def _text(prompt: bytes) -> str:
             f"the prompt is not UTF-8 from byte {error.start} of {len(prompt)} on ({error.reason}); encode it as UTF-8",
             {"byte": error.start, "prompt_bytes": len(prompt)},
         ) from error
+
+
+def _scale(params: Params) -> float | None:
+    """The parameter `scale`; absent and null are None. Raises OptionError for what is not a number."""
+    scale = params.get("scale")
+    if scale is None:
+        return None
+    if isinstance(scale, bool) or not isinstance(scale, int | float):
+        raise OptionError(ErrorCode.OPTION_OUT_OF_RANGE, f"scale is {scale!r}; expected a number that is not zero",
+                          {"option": "scale"})
+    return scale
 
 
 def _at_once() -> bool:

@@ -5,7 +5,7 @@ Every key is there from the start; None where nothing is known.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tinypylm.engine import Engine
@@ -51,6 +51,14 @@ def model_figures(engine: Engine, load_seconds: float) -> Figures:
         "kv_cache_bytes": plan.kv_cache_bytes, "scratch_arena_bytes": plan.scratch_arena_bytes,
         "scratch_arena_peak_bytes": engine.scratch_peak_bytes,
         "planned_memory_bytes": plan.total_bytes, "linear_memory_bytes": engine.linear_memory_bytes,
+    }
+
+
+def adapter_figures(checksums: Sequence[int]) -> Figures:
+    """Of the packages that are applied now: how many, and the checksum that the last one states."""
+    return {
+        "adapter_apply_count": len(checksums),
+        "last_adapter_checksum": f"{checksums[-1]:08x}" if checksums else None,
     }
 
 

@@ -142,6 +142,11 @@ class Engine:
         engine._live().write(0, data)
         return engine
 
+    @property
+    def instance(self) -> Instance:
+        """The memory that holds the model, for code that changes weights in place. Raises as `step` does when freed."""
+        return self._live()
+
     def _live(self) -> Instance:
         if self._instance is None:
             raise SessionError(ErrorCode.MODEL_NOT_LOADED, "this engine was freed: load the model again")

@@ -7,7 +7,9 @@
     +-- KernelError      a kernel was written against the rules of the builder
     +-- EngineError      the compiled model cannot be built, or computed something it must not
     +-- OptionError      a sampling option is unknown or outside its range
+    +-- AdapterError     an adapter package breaks a rule, or is not for this model; the code names the rule
     +-- SessionError     the request does not fit the session's state or its context
+    +-- ProvenanceError  a record, or the chain of evidence behind a model, breaks a rule; the code names it
     +-- ToolError        an offline tool met an input it cannot use
 
 Each carries a `code` (stable, one for each rule), a message that says what was found, what was expected, where, and
@@ -22,7 +24,7 @@ Detail = dict[str, "str | int | float | bool | None"]
 
 
 class ErrorCode(StrEnum):
-    """Names of rules that can be broken. `FormatError` has codes of its own in `FormatCode`."""
+    """Names of rules that can be broken. `FormatError` and `AdapterError` have codes of their own."""
 
     NOT_CANONICAL = "NotCanonical"
     BUDGET_EXCEEDED = "BudgetExceeded"
@@ -58,6 +60,8 @@ class ErrorCode(StrEnum):
     LOCK_UNREADABLE = "LockUnreadable"
     ADDRESS_UNAVAILABLE = "AddressUnavailable"
     BROWSER_MISSING = "BrowserMissing"
+    UNUSABLE_SUITE = "UnusableSuite"
+    NO_EVIDENCE = "NoEvidence"
 
 
 class SlmError(Exception):
@@ -100,8 +104,16 @@ class OptionError(SlmError):
     """A sampling option is unknown or outside its range."""
 
 
+class AdapterError(SlmError):
+    """An adapter package breaks a rule or does not fit the model. Codes: `tinypylm.adapters.AdapterCode`."""
+
+
 class SessionError(SlmError):
     """A request does not fit the session's state or its context."""
+
+
+class ProvenanceError(SlmError):
+    """Evidence breaks a rule. Codes: `tinypylm.provenance.ProvenanceCode`; `detail` names the place or the step."""
 
 
 class ToolError(SlmError):

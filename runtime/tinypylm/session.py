@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from tinypylm.adapters import AdapterStack, Package
 from tinypylm.config import ModelConfig
-from tinypylm.diagnostics import NO_MODEL_FIGURES, Figures, Pace, model_figures
+from tinypylm.diagnostics import NO_MODEL_FIGURES, Figures, Pace, adapter_figures, model_figures
 from tinypylm.engine import Engine
 from tinypylm.errors import Detail, ErrorCode, SessionError, SlmError
 from tinypylm.format import parse
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 class _Loaded:
     engine: Engine
     tokenizer: Tokenizer
+    adapters: AdapterStack
     load_seconds: float
 
 
@@ -53,9 +55,14 @@ class Session:
     @property
     def config(self) -> ModelConfig:
         """The shape of the loaded model. Raises SessionError (ModelNotLoaded)."""
+        return self.engine.config
+
+    @property
+    def engine(self) -> Engine:
+        """The loaded model itself, free to be used between generations. Raises SessionError (ModelNotLoaded)."""
         if self._model is None:
             raise self._refusal(ErrorCode.MODEL_NOT_LOADED, "no model is loaded: load one first", {})
-        return self._model.engine.config
+        return self._model.engine
 
     @property
     def prompt_ids(self) -> tuple[int, ...]:
@@ -77,7 +84,7 @@ class Session:
         except SlmError as error:
             self.last_error_code = error.code
             raise
-        self._model = _Loaded(engine, tokenizer, perf_counter() - started)
+        self._model = _Loaded(engine, tokenizer, AdapterStack(engine), perf_counter() - started)
         self.state = self._after(Event.LOADED)
         return self.diagnostics()
 
@@ -148,6 +155,35 @@ class Session:
         self.state = self._after(Event.RESET)
         self._clear()
 
+    def validate_adapter(self, data: Buffer, scale: float | None = None) -> Package:
+        """The package in `data`, which could be applied now. Raises AdapterError; changes nothing, context included."""
+        self._after(Event.VALIDATE)
+        return self._validated(data, scale)
+
+    def apply_adapter(self, data: Buffer, scale: float | None = None) -> Figures:
+        """Changes the weights in place by a package, times `scale` (None is 1); the context is forgotten.
+
+        Raises AdapterError, with every weight as it was.
+        """
+        following = self._after(Event.ATTACH)
+        package = self._validated(data, scale)
+        self.state = following
+        try:
+            self._loaded.adapters.apply(package, scale)
+        except SlmError as error:
+            self.last_error_code = error.code
+            raise
+        finally:
+            self._clear()
+        return self.diagnostics()
+
+    def detach_adapters(self) -> Figures:
+        """The weights are those of the file again, bit for bit; the context is forgotten."""
+        self.state = self._after(Event.DETACH)
+        self._loaded.adapters.detach()
+        self._clear()
+        return self.diagnostics()
+
     def free(self) -> None:
         """Unloads the model and gives its memory back."""
         self.state = self._after(Event.FREE)
@@ -160,6 +196,7 @@ class Session:
         return {
             "state": self.state,
             **(model_figures(model.engine, model.load_seconds) if model else NO_MODEL_FIGURES),
+            **adapter_figures(model.adapters.checksums if model else []),
             **(generation.pace if generation else Pace()).figures(),
             "generated_tokens": context.generated_tokens if context else 0,
             "kv_cache_tokens": context.fed_tokens if context else 0,
@@ -180,6 +217,13 @@ class Session:
         try:
             return after(self.state, event)
         except SessionError as error:
+            self.last_error_code = error.code
+            raise
+
+    def _validated(self, data: Buffer, scale: float | None) -> Package:
+        try:
+            return self._loaded.adapters.validate(data, scale)
+        except SlmError as error:
             self.last_error_code = error.code
             raise
 

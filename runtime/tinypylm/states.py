@@ -26,6 +26,9 @@ class Event(StrEnum):
     STOP = "stop"
     RESET = "reset"
     FREE = "free"
+    VALIDATE = "validate adapter"
+    ATTACH = "apply adapter"
+    DETACH = "detach adapters"
     LOADED = "loaded"
     ENDED = "ended"
     FAILED = "failed"
@@ -45,6 +48,12 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.CONTEXT_READY, Event.STOP): State.CONTEXT_READY,
     (State.CONTEXT_READY, Event.RESET): State.MODEL_READY,
     (State.CONTEXT_READY, Event.FREE): State.NO_MODEL,
+    (State.MODEL_READY, Event.VALIDATE): State.MODEL_READY,
+    (State.MODEL_READY, Event.ATTACH): State.MODEL_READY,
+    (State.MODEL_READY, Event.DETACH): State.MODEL_READY,
+    (State.CONTEXT_READY, Event.VALIDATE): State.CONTEXT_READY,
+    (State.CONTEXT_READY, Event.ATTACH): State.MODEL_READY,
+    (State.CONTEXT_READY, Event.DETACH): State.MODEL_READY,
     (State.CONTEXT_READY, Event.FAILED): State.MODEL_READY,
     (State.GENERATING, Event.ADVANCE): State.GENERATING,
     (State.GENERATING, Event.STOP): State.CONTEXT_READY,

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.adapters.broken_packages import broken_packages, dense, low_rank, package, sparse
 from tests.format.broken_files import broken_files
 from tests.format.mutations import BASES
 from tinypylm.errors import FormatError
@@ -17,6 +18,9 @@ def seeds(target: str) -> list[bytes]:
     files = [*BASES, *(data for _, _, data in broken_files())]
     if target == "model":
         return files
+    if target == "adapter":
+        valid = [package(change) for change in (dense(), sparse(), low_rank())]
+        return [*valid, *(data for _, _, data in broken_packages())]
     sections = [
         data[header.tokenizer_offset : header.tokenizer_end] if target == "vocabulary"
         else data[header.metadata_offset : header.metadata_end]

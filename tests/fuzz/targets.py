@@ -7,14 +7,20 @@ import struct
 
 import rfc8785
 
+from tests.adapters.broken_packages import BASE
 from tests.format.costs import verdict, written_again
 from tests.format.mutations import reseal_deeply
+from tinypylm.adapters import check_base
+from tinypylm.adapters import package as adapter_package
 from tinypylm.canonical import JsonValue, check, dumps, loads
-from tinypylm.errors import CanonicalError, FormatError
-from tinypylm.format import HEADER_BYTES, Model
+from tinypylm.errors import AdapterError, CanonicalError, FormatError
+from tinypylm.format import HEADER_BYTES, Model, parse
 from tinypylm.format.metadata import parse_metadata
 from tinypylm.format.vocabulary import SECTION_HEADER, parse_vocabulary
 from tinypylm.tokenizer import Tokenizer
+from tinypylm_tools.adapters.changes import changes
+from tinypylm_tools.adapters.materialise import materialise
+from tinypylm_tools.adapters.writer import assemble, facts, reseal
 from tinypylm_tools.slm_writer import encode_vocabulary
 
 TEXT = b"the th\xc3\xa9 \xff\xf0\x9f\x98\x80 12  he\n"
@@ -64,7 +70,26 @@ def metadata(data: bytes) -> None:
     assert (dumps(found) if data else b"") == data
 
 
-TARGETS = {target.__name__: target for target in (model, vocabulary, canonical, metadata)}
+def adapter(data: bytes) -> None:
+    """A package is refused with an AdapterError, or is what the writer writes; its size and checksum are put right."""
+    package = bytearray(data)
+    if len(package) >= adapter_package.HEADER_BYTES:
+        package[8:12] = len(package).to_bytes(4, "little")
+        reseal(package)
+    try:
+        found = adapter_package.parse_package(package)
+    except AdapterError:
+        return
+    assert assemble(found.base, found.format, changes(found), found.scale, found.keep_ppm) == package
+    try:
+        check_base(found, BASE.model, facts(BASE))
+        file = parse(materialise(BASE, [(found, None)], []))
+    except AdapterError:
+        return
+    assert file.config == BASE.model.config
+
+
+TARGETS = {target.__name__: target for target in (model, vocabulary, canonical, metadata, adapter)}
 
 
 def _written_by_rfc8785(text: bytes) -> bool:

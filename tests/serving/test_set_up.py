@@ -54,13 +54,30 @@ def test_the_first_start_brings_everything_and_the_second_needs_no_client(clone:
     assert len(clone.npm_calls) == 1
 
 
-def test_the_manifest_names_the_wheels_and_the_digest_of_every_file(clone: Clone) -> None:
+def test_the_manifest_names_the_wheels_and_the_digest_of_every_file_that_the_page_runs(clone: Clone) -> None:
+    (clone.root / "web/views").mkdir()
+    (clone.root / "web/views/a.js").write_text("export {};")
+    (clone.root / "web/.hidden.js").write_text("export {};")
+    (clone.root / "web/notes.json").write_text("{}")
+    (clone.root / "web/link.js").symlink_to(clone.root / "serve.py")
     clone.run()
     manifest = json.loads((clone.vendor / "manifest.json").read_text())
     assert manifest["runtime_wheel"] == "tinypylm-0.1.0-py3-none-any.whl"
     assert manifest["micropip_wheel"] == "micropip-1.0.0-py3-none-any.whl"
-    files = sorted(COMPLETE - {"manifest.json"})
-    assert manifest["files"] == {file: hashlib.sha256((clone.vendor / file).read_bytes()).hexdigest() for file in files}
+    vendored = [f"vendor/{name}" for name in COMPLETE - {"manifest.json"}]
+    read = {name: (clone.root / "web" / name).read_bytes() for name in ["index.html", "views/a.js", *vendored]}
+    assert manifest["files"] == [
+        {"bytes": len(data), "path": name, "sha256": hashlib.sha256(data).hexdigest()}
+        for name, data in sorted(read.items())
+    ]
+
+
+def test_the_manifest_is_sealed_with_a_digest_of_all_the_rest_of_it(clone: Clone) -> None:
+    clone.run()
+    text = (clone.vendor / "manifest.json").read_text()
+    checksum = json.loads(text)["checksum"]
+    rest = text.replace(f'"checksum":"{checksum}",', "")
+    assert hashlib.sha256(b"slm/runtime-manifest/v1\n" + rest.encode()).hexdigest() == checksum
 
 
 def test_ctrl_c_during_a_download_leaves_nothing_behind(clone: Clone) -> None:

@@ -21,7 +21,9 @@ START = """async () => {
   const { Client } = await import(`${location.origin}/client.js`);
   window.deaths = 0;
   window.client = new Client({ onBoot() {}, onDeath: () => void (window.deaths += 1) });
-  await client.boot(new URL("/vendor/", location.href));
+  const { parseManifest } = await import(`${location.origin}/runtime-manifest.js`);
+  const manifest = await parseManifest(await (await fetch("/vendor/manifest.json")).arrayBuffer());
+  await client.boot(new URL("/vendor/", location.href), manifest);
   window.ask = ([method, params, data]) => {
     const bytes = data === null ? [] : [Uint8Array.from(atob(data), (character) => character.charCodeAt(0)).buffer];
     return client.request(method, params, bytes).then((result) => ({ result }), ({ code }) => ({ code }));
@@ -50,7 +52,8 @@ def without_a_model() -> list[Case]:
         ("generate", {"prompt": "a", "options": GREEDY}, None, "ModelNotLoaded"),
         ("load", {}, b"", "TruncatedHeader"), ("load", {}, None, "TruncatedHeader"),
         ("load", {}, MODEL[:107], "TruncatedHeader"), ("load", {}, MODEL[:108], "FileSizeMismatch"),
-        ("load", {"sha256": "0" * 64}, MODEL, "DigestMismatch"),
+        ("assemble", {"name": "x", "files": [], "sha256": "0" * 64}, MODEL, "DigestMismatch"),
+        ("detach_adapters", {}, None, "ModelNotLoaded"), ("apply_adapter", {}, b"", "ModelNotLoaded"),
         ("inspect", {}, b"", "TruncatedHeader"), ("inspect", {}, bytes(108), "BadMagic"),
         ("boot", {}, None, "Busy"), ("no_such_method", {}, None, "UnknownMethod"),
     ]

@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.tools.checkpoint_folder import edit_config, make_checkpoint
-from tinypylm import canonical
 from tinypylm.format import parse
 from tinypylm_tools.cli import COMMANDS, main
 from tinypylm_tools.fixtures import fixtures
@@ -200,50 +199,6 @@ def test_a_file_over_the_budget_is_refused_unread(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(33_554_433)
     assert json.loads(run("verify", path, "--json").stdout)["code"] == "FileTooLarge"
-
-
-def test_registry_lists_every_model_of_a_folder_in_canonical_json(model: Path) -> None:
-    (model.parent / "another.slm").write_bytes(fixtures()["tiny-test-model-bpe.slm"])
-    assert run("registry", model.parent).exit_code == 0
-    text = (model.parent / "selector.registry").read_bytes()
-    registry = canonical.loads(text)
-    assert isinstance(registry, dict)
-    assert registry["version"] == 1
-    models = registry["models"]
-    assert isinstance(models, list)
-    assert models[1] == {
-        "id": "tiny", "label": "Tiny test model, q4_0", "family": "llama", "quantization": "q4_0", "file": "tiny.slm",
-        "bytes": model.stat().st_size, "sha256": hashlib.sha256(model.read_bytes()).hexdigest(), "licence": "MIT"}
-
-
-def test_one_bad_model_leaves_the_registry_as_it_was(model: Path) -> None:
-    (model.parent / "selector.registry").write_text("before")
-    (model.parent / "bad.slm").write_bytes(b"SLM1")
-    result = run("registry", model.parent)
-    assert result.exit_code == 1
-    assert "bad.slm" in result.stderr
-    assert "[TruncatedHeader]" in result.stderr
-    assert (model.parent / "selector.registry").read_text() == "before"
-
-
-def test_a_name_that_cannot_be_an_id_is_refused(model: Path) -> None:
-    model.rename(model.with_name("two words.slm"))
-    result = run("registry", model.parent)
-    assert result.exit_code == 1
-    assert "[UnusableName]" in result.stderr
-
-
-def test_an_empty_folder_makes_no_registry(tmp_path: Path) -> None:
-    result = run("registry", tmp_path)
-    assert result.exit_code == 1
-    assert "holds no .slm file" in result.stderr
-
-
-def test_the_committed_registry_is_that_of_the_committed_models(repo_root: Path, tmp_path: Path) -> None:
-    for path in (repo_root / "models").glob("*.slm"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    assert run("registry", tmp_path).exit_code == 0
-    assert (tmp_path / "selector.registry").read_bytes() == (repo_root / "models" / "selector.registry").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["pack", "export"])

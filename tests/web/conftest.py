@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.web.desk import STORYTELLER, Desk
+from tests.web.shelf import Shelf, make
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +59,56 @@ def new_desk(browser: Browser, server: str) -> Iterator[Callable[[str], Desk]]:
     def open_desk(query: str = "") -> Desk:
         contexts.append(browser.new_context())
         return Desk(contexts[-1].new_page(), server, query)
+
+    yield open_desk
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models with evidence: one plain, one with two adapters."""
+    return make(tmp_path_factory.mktemp("shelf") / "models")
+
+
+@pytest.fixture
+def shelf(folder: Path) -> Shelf:
+    return Shelf(folder)
+
+
+@pytest.fixture(scope="module")
+def module_desk(browser: Browser, server: str, folder: Path) -> Iterator[Desk]:
+    """A page that knows the shelf's models, with no Cache API: every file comes from the shelf."""
+    with browser.new_context() as context:
+        context.add_init_script("delete globalThis.caches")
+        page = context.new_page()
+        Shelf(folder).serve(page)
+        desk = Desk(page, server)
+        desk.reaches("ready")
+        yield desk
+
+
+@pytest.fixture
+def reader(module_desk: Desk, shelf: Shelf) -> Desk:
+    """The page, which sees `shelf` from now on - but for the registry, which it has read."""
+    module_desk.page.unroute_all()
+    shelf.serve(module_desk.page)
+    module_desk.requests.clear()
+    module_desk.errors.clear()
+    return module_desk
+
+
+@pytest.fixture
+def visit(browser: Browser, server: str) -> Iterator[Callable[[Shelf, str], Desk]]:
+    """Opens a page of its own on a shelf, registry included."""
+    contexts = []
+
+    def open_desk(shelf: Shelf, query: str = "") -> Desk:
+        contexts.append(browser.new_context())
+        contexts[-1].add_init_script("delete globalThis.caches")
+        page = contexts[-1].new_page()
+        shelf.serve(page)
+        return Desk(page, server, query)
 
     yield open_desk
     for context in contexts:

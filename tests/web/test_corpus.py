@@ -20,7 +20,9 @@ ENCODED = {name: b64encode(data).decode() for name, data in FILES.items()}
 ASK_WORKER = """async (files) => {
   const { Client } = await import(`${location.origin}/client.js`);
   const client = new Client({ onBoot() {}, onDeath() {} });
-  await client.boot(new URL("/vendor/", location.href));
+  const { parseManifest } = await import(`${location.origin}/runtime-manifest.js`);
+  const manifest = await (await fetch("/vendor/manifest.json")).arrayBuffer();
+  await client.boot(new URL("/vendor/", location.href), await parseManifest(manifest));
   const ask = (method, bytes) => client.request(method, {}, bytes.buffer).then(() => "accepted", (error) => error.code);
   const codes = {};
   for (const [name, text] of Object.entries(files)) {

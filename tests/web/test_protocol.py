@@ -25,7 +25,7 @@ def methods() -> set[str]:
 
 def codes() -> set[str]:
     text = "\n".join(SOURCES.values())
-    return set(re.findall(r'(?:code: |PageError\(\s*)"([A-Z]\w+)"', text))
+    return set(re.findall(r'(?:code: |code = |OUTSIDE = |(?:PageError|refused|overBudget)\(\s*)"([A-Z]\w+)"', text))
 
 
 def section(title: str) -> str:
@@ -46,13 +46,13 @@ def test_every_method_of_the_worker_is_documented_here_and_at_its_top():
 
 def test_every_event_of_the_worker_is_documented():
     events = set(re.findall(r'event: "(\w+)"', SOURCES["worker.js"]))
-    assert events == {"alive", "boot", "accepted", "token"}
+    assert events == {"alive", "boot", "verified", "accepted", "token"}
     assert events == set(re.findall(r'event: "(\w+)"', DOCUMENT))
 
 
 def test_every_state_is_documented():
     states = re.findall(r'^  "([a-z-]+)": \{', SOURCES["store.js"].split("const REFUSALS")[0], re.MULTILINE)
-    assert len(states) == 8
+    assert len(states) == 10
     assert states == re.findall(r"`([a-z-]+)`", first_column("States"))
 
 
@@ -62,7 +62,7 @@ def test_every_code_of_the_page_is_documented():
 
 def test_every_member_of_the_api_is_documented():
     members = re.findall(r"^    (?:get )?(\w+)[(:,]", SOURCES["api.js"].split("function generate")[0], re.MULTILINE)
-    assert len(members) == 8
+    assert len(members) == 11
     assert set(members) == set(re.findall(r"`(\w+)(?:\(.*?\))?`", first_column("`window.tinypylm`")))
 
 

@@ -162,27 +162,29 @@ def test_an_altered_local_file_is_refused_by_its_checksum(desk: Desk, storytelle
 
 def test_a_model_that_the_registry_does_not_know_is_refused(desk: Desk):
     refusal = desk.refused("load", "no-such-model")
-    assert refusal["code"] == "UnknownModel"
+    assert refusal["code"] == "EntryUnknown"
     assert desk.state == "ready"
 
 
 @pytest.mark.parametrize(
-    ("change", "names"),
+    ("change", "code", "names"),
     [
-        ("r.version = 2", "version"),
-        ("r.models = {}", "models"),
-        ("r.models[0].file = '../secret.slm'", "models[0].file"),
-        ("r.models[0].bytes = 33554433", "models[0].bytes"),
-        ("r.models[0].sha256 = 'ABC'", "models[0].sha256"),
-        ("r.models.push(r.models[0])", "two models"),
+        ("r.version = 2", "RecordVersion", "version"),
+        ("r.models = {}", "RecordValue", "models"),
+        ("r.models[0].file = '../secret.slm'", "PathOutsideModels", "models[0].file"),
+        ("r.models[1].bytes = 0", "RecordValue", "models[1].bytes"),
+        ("r.models[0].sha256 = 'ABC'", "RecordValue", "models[0].sha256"),
+        ("delete r.ledger", "RecordMissingKey", "ledger"),
     ],
 )
-def test_a_registry_that_breaks_a_rule_is_refused(desk: Desk, change: str, names: str):
+def test_a_registry_that_breaks_a_rule_is_refused_with_the_place(desk: Desk, change: str, code: str, names: str):
     message = desk.page.evaluate(f"""async () => {{
       const {{parseRegistry}} = await import("/registry.js");
+      const {{canonicalText}} = await import("/canonical.js");
       const r = await (await fetch("models/selector.registry")).json();
       {change};
-      try {{ parseRegistry(JSON.stringify(r)); }} catch (error) {{ return error.code + ": " + error.message; }}
+      const bytes = new TextEncoder().encode(canonicalText(r)).buffer;
+      try {{ parseRegistry(bytes); }} catch (error) {{ return error.code + ": " + error.message; }}
     }}""")
-    assert message.startswith("RegistryInvalid")
+    assert message.startswith(code)
     assert names in message

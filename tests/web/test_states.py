@@ -42,7 +42,7 @@ REQUESTS: dict[str, list[Any]] = {
     "load": [STORYTELLER], "generate": ["a", {"max_tokens": 2}], "step": [], "reset": [], "free": [],
 }
 CONTROLS = {"load": {"model-select", "model-file"}, **{event: {event} for event in (
-    "generate", "step", "stop", "clear", "reset", "free", "restart")}}
+    "generate", "step", "stop", "clear", "reset", "free", "restart", "reload")}}
 
 ENDLESS = scripted_model(b"abcdefgh", context_length=8192, ends=False)
 

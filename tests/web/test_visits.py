@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Route
 
+from tests.web import altered
 from tests.web.desk import STORYTELLER, Desk
 
 pytestmark = pytest.mark.browser
@@ -151,11 +152,17 @@ def test_an_altered_model_on_the_device_is_fetched_again_and_replaced(device: De
     assert f"model/{device.digest(name)}" == name
 
 
+HOLD_PYTHON = """(() => {
+  const { instantiate } = WebAssembly;
+  const released = new Promise((resolve) => { self.release = resolve; });
+  WebAssembly.instantiate = async (...args) => { await released; return instantiate.apply(WebAssembly, args); };
+})();"""
+
+
 def test_a_model_chosen_while_python_starts_is_fetched_at_once_and_loaded_afterwards(device: Device):
-    waiting: list[Route] = []
     page = device.context.new_page()
     page.add_init_script(NO_CACHE_API)
-    page.route("**/manifest.json", lambda route: waiting.append(route))  # noqa: PLW0108 - it marks its handler
+    altered.in_the_worker(page, NO_CACHE_API + HOLD_PYTHON)
     desk = Desk(page, device.server)
     page.locator("#model-select option").nth(1).wait_for(state="attached")
     assert desk.state == "booting"
@@ -165,10 +172,24 @@ def test_a_model_chosen_while_python_starts_is_fetched_at_once_and_loaded_afterw
     with page.expect_response(f"**/{STORYTELLER}.slm"):  # on second thoughts
         desk.element("model-select").select_option(STORYTELLER)
     assert desk.state == "booting"
-    waiting.pop().continue_()
+    page.workers[0].evaluate("self.release()")
     desk.reaches("model-ready")
     assert desk.figure("model_id") == STORYTELLER
-    assert fetches(desk) == [("network", "cancelled"), ("network", "accepted")]
+    assert [outcome for _, outcome in fetches(desk)][-1] == "accepted"
+    device.leave(desk)
+
+
+def test_nothing_of_a_model_is_asked_for_before_the_runtime_manifest_is_there(device: Device):
+    waiting: list[Route] = []
+    page = device.context.new_page()
+    page.route("**/vendor/manifest.json", lambda route: waiting.append(route))  # noqa: PLW0108 - it marks its handler
+    with page.expect_request("**/vendor/manifest.json"):
+        desk = Desk(page, device.server, VISIT)
+    page.locator("#model-select option").nth(1).wait_for(state="attached")
+    page.wait_for_timeout(300)
+    assert not any("/evidence/" in url or url.endswith(".slm") for url in desk.requests)
+    waiting.pop().continue_()
+    desk.reaches("model-ready")
     device.leave(desk)
 
 
@@ -188,10 +209,10 @@ def test_a_model_refused_while_python_starts_leaves_a_page_that_works(device: De
 BREAK_OFF_ONCE = """() => {
   const whole = window.fetch;
   window.fetch = async (input, init) => {
+    if (!String(input).endsWith(".slm")) return whole(input, init);
     const response = await whole(input, init);
     window.fetch = async (input, init) => {
-      window.fetch = whole;
-      window.range = init.headers.Range;
+      window.range = init.headers.Range ?? window.range;
       return whole(input, init);
     };
     const cut = new TransformStream({
@@ -220,7 +241,7 @@ def test_without_the_cache_api_every_visit_is_a_first_one(browser: Browser, serv
     with browser.new_context() as context:
         page = context.new_page()
         page.add_init_script(NO_CACHE_API)
-        page.route("**/worker.js", in_the_worker(NO_CACHE_API))
+        altered.in_the_worker(page, NO_CACHE_API)
         desk = Desk(page, server, VISIT)
         desk.reaches("model-ready")
         assert desk.figure("boot_kind") == "plain"
@@ -228,16 +249,6 @@ def test_without_the_cache_api_every_visit_is_a_first_one(browser: Browser, serv
         assert page.locator("#kept tbody tr").count() == 0
         assert len(desk.tokens("The cat", **GREEDY)) == GREEDY["max_tokens"]
         assert desk.errors == []
-
-
-def in_the_worker(script: str):
-    """A handler that runs `script` in the worker: its modules look at globals only when they are called."""
-
-    def handle(route: Route) -> None:
-        answer = route.fetch()
-        route.fulfill(response=answer, body=answer.text() + script)
-
-    return handle
 
 
 def test_what_is_kept_can_be_deleted(device: Device):
@@ -252,10 +263,11 @@ def test_what_is_kept_can_be_deleted(device: Device):
     device.leave(desk)
 
 
-def test_a_worker_whose_script_is_missing_is_noticed(browser: Browser, server: str):
+def test_a_worker_whose_script_is_missing_is_a_page_that_is_not_whole(browser: Browser, server: str):
     with browser.new_context() as context:
         page = context.new_page()
         page.route("**/worker.js", lambda route: route.fulfill(status=404, body="not found"))
         desk = Desk(page, server)
-        desk.shows("RuntimeFailed")
-        assert desk.enabled() == {"restart", "clear"}
+        desk.reaches("manifest-drift")
+        assert "worker.js" in desk.notice
+        assert desk.enabled() == {"reload"}

@@ -17,11 +17,17 @@ COMMANDS = {
     "pack": "Pack a checkpoint into a .slm file: Hugging Face, GGUF, llama2.c.",
     "export": "Write a .slm file as a Hugging Face folder or as GGUF.",
     "inspect": "Show what a .slm file holds.",
-    "verify": "Check a .slm file against every rule of the format.",
+    "verify": "Check a .slm file, and the evidence behind it where there is some.",
     "generate": "Continue a prompt.",
+    "adapter": "Make, import, combine, inspect and apply adapter packages.",
     "logits": "Write the logits of every position of a prompt.",
     "bench": "Measure how fast a model runs here.",
-    "registry": "Write models/selector.registry from the .slm files beside it.",
+    "candidate": "Write down what a model is and how it came to be.",
+    "eval": "Run tasks, safety cases and held-out text on a model.",
+    "promote": "Write down what a model's evaluation supports.",
+    "admit": "Put a model into the selector, by the steps that lead there.",
+    "ledger": "Show, check, repair and sign the ledger of all records.",
+    "registry": "List what the page offers, and what it does not.",
 }
 """Name and one line of help of each subcommand; the module has the same name."""
 

@@ -1,7 +1,7 @@
 // @ts-check
 // #diagnostics: one element for each figure, its plain value as text; three of them again in large; the ledger.
 
-import { megabytes } from "../model-source.js";
+import { megabytes } from "../megabytes.js";
 import { element } from "./element.js";
 
 /**
@@ -29,6 +29,14 @@ const GROUPS = Object.freeze([
   ["Model", [
     ["model_id", "Model"], ["family", "Family"], ["quantization", "Quantization"], ["vocab_size", "Vocabulary"],
     ["context_length", "Context (tokens)"],
+  ]],
+  ["Assembly", [
+    ["module_0_phase", "module.0.phase"], ["module_1_phase", "module.1.phase"], ["module_2_phase", "module.2.phase"],
+    ["module_3_phase", "module.3.phase"], ["module_4_phase", "module.4.phase"], ["module_5_phase", "module.5.phase"],
+    ["module_plan_planned_fetch_count", "Planned fetches"], ["module_plan_actual_fetch_count", "Fetched"],
+    ["module_request_count", "Requests (at most 32)"], ["planned_module_bytes", "Planned Module Bytes"],
+    ["actual_module_bytes", "Actual Module Bytes"], ["adapter_apply_count", "Adapters applied"],
+    ["last_adapter_checksum", "Last adapter"],
   ]],
   ["Engine", [
     ["engine", "Engine"], ["threads", "Threads"], ["pyodide", "Pyodide"],

@@ -1,7 +1,7 @@
 // @ts-check
 // #kept: what the page keeps on this device, each with its size and a button that deletes it.
 
-import { megabytes } from "../model-source.js";
+import { megabytes } from "../megabytes.js";
 import { element } from "./element.js";
 
 /** @typedef {import("../kept.js").Kept} Kept */

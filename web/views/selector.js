@@ -1,7 +1,7 @@
 // @ts-check
 // #model-select and #model-file: which models there are, and choosing one.
 
-import { megabytes } from "../model-source.js";
+import { megabytes } from "../megabytes.js";
 import { element } from "./element.js";
 
 /** @typedef {import("../registry.js").ModelEntry} ModelEntry */
@@ -41,6 +41,9 @@ function offer(select, models) {
 }
 
 /** @param {ModelEntry} model */
-function option({ id, label, bytes }) {
-  return new Option(`${label} · ${megabytes(bytes)}`, id);
+function option({ id, label, bytes, enabled, adapters }) {
+  const stack = adapters.map(({ name }) => ` + ${name}`).join("");
+  const made = new Option(`${label}${stack} · ${megabytes(bytes)}${enabled ? "" : " · withdrawn"}`, id);
+  made.disabled = !enabled;
+  return made;
 }

@@ -1,7 +1,7 @@
 // @ts-check
 // #status and #progress: the state in words, the last error with what to try, bytes while something loads.
 
-import { megabytes } from "../model-source.js";
+import { megabytes } from "../megabytes.js";
 import { element } from "./element.js";
 
 /**
@@ -20,20 +20,25 @@ const SENTENCES = Object.freeze({
   "context-ready": () => "Done. Step goes on from here, Generate starts anew.",
   "generating": (label) => `${label} is writing`,
   "model-rejected": () => "The model was refused.",
+  "assembly-rejected": () => "The model's evidence was refused.",
+  "manifest-drift": () => "The page's own files are not those of its manifest.",
   "runtime-failed": () => "The runtime has stopped.",
 });
 
 /**
  * @param {import("../store.js").Store} store
- * @param {() => void} restart
+ * @param {{restart: () => void, reload: () => void}} ways out of a state from which nothing else leads
  */
-export function mountStatus(store, restart) {
+export function mountStatus(store, ways) {
   const status = element("status");
-  const button = element("restart", HTMLButtonElement);
-  button.addEventListener("click", restart);
+  const restart = element("restart", HTMLButtonElement);
+  const reload = element("reload", HTMLButtonElement);
+  restart.addEventListener("click", ways.restart);
+  reload.addEventListener("click", ways.reload);
   store.subscribe((snapshot) => {
     showState(status, snapshot);
-    button.hidden = !store.allows("restart");
+    restart.hidden = !store.allows("restart");
+    reload.hidden = !store.allows("reload");
     showProgress(element("progress"), snapshot.progress);
   });
 }

@@ -30,16 +30,23 @@ def check_values(view: memoryview, tensor: Tensor) -> None:
 
 
 def _check_f32(payload: memoryview, tensor: Tensor) -> None:
-    for start in range(0, len(payload), _CHUNK_BYTES):
-        chunk = bytes(payload[start : start + _CHUNK_BYTES])
+    element = first_not_finite(payload)
+    if element is not None:
+        raise refusal(FormatCode.NON_FINITE_VALUE, f"{tensor.name}, element {element}",
+                      f"the f32 bits 0x{_f32_bits(payload, element):08x}", "a finite number")
+
+
+def first_not_finite(values: memoryview) -> int | None:
+    """The number of an f32 among `values` that is NaN or infinite, or None."""
+    for start in range(0, len(values), _CHUNK_BYTES):
+        chunk = bytes(values[start : start + _CHUNK_BYTES])
         top = chunk[3::4].translate(_F32_TOP_SET)
         if 1 not in top:
             continue
         both = int.from_bytes(top, "little") & int.from_bytes(chunk[2::4].translate(_F32_NEXT_SET), "little")
         if both:
-            element = start // 4 + (both.bit_length() - 1) // 8
-            raise refusal(FormatCode.NON_FINITE_VALUE, f"{tensor.name}, element {element}",
-                          f"the f32 bits 0x{_f32_bits(payload, element):08x}", "a finite number")
+            return start // 4 + (both.bit_length() - 1) // 8
+    return None
 
 
 def _f32_bits(payload: memoryview, element: int) -> int:

@@ -27,6 +27,9 @@ class Instance(Protocol):
     def reader(self, address: int, target: memoryview) -> Callable[[], None]:
         """A function that fills `target`, a view of bytes, from linear memory; make it once, call it per token."""
 
+    def beside(self, module: bytes) -> Callable[[str], Export]:
+        """The exports, by name, of another module that imports the same memory; helpers do not run it."""
+
     def free(self) -> None:
         """Drops module and memory; nothing may be called afterwards."""
 

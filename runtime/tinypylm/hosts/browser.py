@@ -36,7 +36,7 @@ class BrowserInstance:
     """One module with a memory of its own."""
 
     def __init__(self, exports: object, memory: object, compile_ms: float):
-        self._exports = exports
+        self._exports, self._memory = exports, memory
         self._bytes = cast(_Bytes, js.Uint8Array.new(memory.buffer))  # type: ignore[attr-defined]
         self.compile_ms = compile_ms
         self.memory_bytes: int = memory.buffer.byteLength  # type: ignore[attr-defined]
@@ -54,12 +54,21 @@ class BrowserInstance:
         copy = self._bytes.subarray(address, address + target.nbytes).assign_to
         return lambda: copy(target)
 
+    def beside(self, module: bytes) -> Callable[[str], Export]:
+        imports = to_js({"env": {"memory": self._memory}}, dict_converter=js.Object.fromEntries)
+        try:
+            exports = js.WebAssembly.Instance.new(js.WebAssembly.Module.new(to_js(module)), imports).exports
+        except JsException as error:
+            raise EngineError(ErrorCode.HOST_FAILED, f"the browser refused a module beside the model ({error}). Close "
+                              "other tabs if memory is short", {"module_bytes": len(module)}) from None
+        return lambda name: cast(Export, getattr(exports, name))
+
     def free(self) -> None:
         """Sends helpers home; the browser's collector takes module and memory once these names are gone."""
         hand_out = getattr(self._exports, "hand_out", None)
         if hand_out is not None:
             hand_out(QUIT, 0, 0)
-        del self._exports, self._bytes
+        del self._exports, self._memory, self._bytes
 
 
 class BrowserHost:

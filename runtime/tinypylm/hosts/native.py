@@ -50,7 +50,7 @@ class NativeInstance:
 
     def __init__(self, engine: wasmtime.Engine, module: bytes, pages: int, threads: int):
         start = perf_counter()
-        self._store = wasmtime.Store(engine)
+        self._store, self._engine = wasmtime.Store(engine), engine
         self._readers: list[memoryview] = []
         try:
             compiled = wasmtime.Module(engine, module)
@@ -80,7 +80,17 @@ class NativeInstance:
         self._heap = memoryview((ctypes.c_ubyte * size_bytes).from_address(address)).cast("B")
 
     def export(self, name: str) -> Export:
-        function = self._instance.exports(self._store)[name]
+        return self._function(self._instance, name)
+
+    def beside(self, module: bytes) -> Callable[[str], Export]:
+        try:
+            instance = wasmtime.Instance(self._store, wasmtime.Module(self._engine, module), [self._memory])
+        except wasmtime.WasmtimeError as error:
+            raise EngineError(ErrorCode.HOST_FAILED, f"wasmtime refused the module: {error}") from error
+        return lambda name: self._function(instance, name)
+
+    def _function(self, instance: wasmtime.Instance, name: str) -> Export:
+        function = instance.exports(self._store)[name]
         if not isinstance(function, wasmtime.Func):
             raise EngineError(ErrorCode.HOST_FAILED, f"expected {name} to be an exported function")
         store = self._store

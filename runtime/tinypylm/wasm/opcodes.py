@@ -67,7 +67,7 @@ OPCODES: dict[str, bytes] = {
     **_simd(55, _each("i32x4", "eq ne lt_s - gt_s - le_s - ge_s")),
     **_simd(65, _each("f32x4", "eq ne lt gt le ge")),
     **_simd(77, _each("v128", "not and andnot or xor bitselect any_true")),
-    **_simd(133, "i16x8.narrow_i32x4_s"),
+    **_simd(101, "i8x16.narrow_i16x8_s i8x16.narrow_i16x8_u"), **_simd(133, "i16x8.narrow_i32x4_s"),
     **_simd(0x8B, _each("i16x8", "shl shr_s shr_u add")), **_simd(0x91, "i16x8.sub"), **_simd(0x95, "i16x8.mul"),
     **_simd(0xA7, _each("i32x4", "extend_low_i16x8_s extend_high_i16x8_s - - shl shr_s shr_u add - - sub")),
     **_simd(0xB5, _each("i32x4", "mul min_s min_u max_s max_u dot_i16x8_s")),

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from tinypylm import canonical
 from tinypylm_tools.browser import find_browser, launch_arguments
-from tinypylm_tools.commands.registry import FILE_NAME, entry
+from tinypylm_tools.evaluation.defaults import smoke_items
+from tinypylm_tools.evidence import steps
+from tinypylm_tools.evidence.book import Book
+from tinypylm_tools.evidence.folder import Folder
 from tinypylm_tools.model_file import ModelFile
 
 from .engines import LOADED_PEER, TIMEOUT_MS
@@ -52,7 +54,7 @@ def clone_with(root: Path, file: ModelFile, folder: Path) -> Path:
         shutil.copy(root / name, clone)
     (clone / "models").mkdir()
     shutil.copy(file.path, clone / "models")
-    (clone / "models" / FILE_NAME).write_bytes(canonical.dumps({"version": 1, "models": [entry(file)]}))
+    steps.admit_import(Book(Folder(clone / "models")), clone / "models" / file.path.name, smoke_items())
     return clone
 
 

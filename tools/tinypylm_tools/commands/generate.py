@@ -14,6 +14,7 @@ import click
 from tinypylm.hosts.native import NativeHost
 from tinypylm.options import SamplingOptions
 from tinypylm.session import Session
+from tinypylm_tools.adapters.package_file import open_package, read_scaled
 from tinypylm_tools.model_file import read_model
 from tinypylm_tools.terminal import CtrlC, Writer
 
@@ -40,9 +41,13 @@ _INTERRUPTED = 130
 @click.option("--max-tokens", type=int, default=_DEFAULTS.max_tokens, show_default=True,
               help="End after so many tokens.")
 @click.option("--stop", "stop_strings", multiple=True, metavar="TEXT", help="End before this text; may be repeated.")
+@click.option("--adapter", "adapters", multiple=True, metavar="FILE[:SCALE]",
+              help="Apply an adapter package first; may be repeated, in this order.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end instead of streaming.")
 @click.pass_context
-def command(context: click.Context, /, model: Path, prompt: str, as_json: bool, **options: object) -> None:
+def command(
+    context: click.Context, /, model: Path, prompt: str, as_json: bool, adapters: tuple[str, ...], **options: object
+) -> None:
     """Continue a prompt with the model in the file MODEL.
 
     Ctrl-C ends the text where it is, with finish reason "cancelled" and exit status 130.
@@ -56,6 +61,9 @@ def command(context: click.Context, /, model: Path, prompt: str, as_json: bool, 
     data = read_model(model)
     session = Session(NativeHost())
     session.load(data)
+    for adapter in adapters:
+        path, scale = read_scaled(adapter)
+        session.apply_adapter(open_package(path).data, scale)
     writer = Writer()
     session.start(prompt, sampling)
     ids, text = tell(session, (lambda piece: None) if as_json else writer.write)
@@ -97,6 +105,8 @@ def summary(
     return {
         "model": figures["model_id"], "model_sha256": digest, "engine": figures["engine"],
         "seed": sampling.seed, "options": asdict(sampling),
+        "adapter_apply_count": figures["adapter_apply_count"],
+        "last_adapter_checksum": figures["last_adapter_checksum"],
         "prompt_ids": list(session.prompt_ids), "ids": ids, "text": text, "finish_reason": session.finish_reason,
         "timings": {
             "load_ms": figures["model_load_ms"],

@@ -45,10 +45,10 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
     """Every tensor by name; each shard holds exactly what the index says of it."""
     files = weight_files(folder)
     if files == [folder / WEIGHTS]:
-        return _read_header(folder / WEIGHTS)
+        return read_header(folder / WEIGHTS)
     tensors: dict[str, StoredTensor] = {}
     for path in files:
-        for name, tensor in _read_header(path).items():
+        for name, tensor in read_header(path).items():
             if name in tensors:
                 raise _wrong_shard(name, f"{tensors[name].path.name} and {path.name} both hold {name}")
             tensors[name] = tensor
@@ -82,7 +82,8 @@ def _existing_shard(path: Path) -> Path:
     return path
 
 
-def _read_header(path: Path) -> dict[str, StoredTensor]:
+def read_header(path: Path) -> dict[str, StoredTensor]:
+    """The tensors of one file, by name. Raises ToolError where it is not sound."""
     try:
         with safe_open(path, "np"):
             pass

@@ -16,12 +16,15 @@ from pathlib import Path
 
 # Not the system's table: what it says of .js or .wasm differs from machine to machine.
 MEDIA_TYPES = {
-    ".adapter": "application/octet-stream",
+    ".adp1": "application/octet-stream",
+    ".alr1": "application/octet-stream",
+    ".asp1": "application/octet-stream",
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".ico": "image/x-icon",
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
+    ".ledger": "text/plain; charset=utf-8",
     ".md": "text/plain; charset=utf-8",
     ".mjs": "text/javascript; charset=utf-8",
     ".png": "image/png",

@@ -1,4 +1,4 @@
-"""Set-up of web/vendor/: the packages of the lock file, the runtime wheel, and a manifest of both.
+"""Set-up of web/vendor/: the packages of the lock file, the runtime wheel, and a manifest of all that the page runs.
 
 A package is there whole and with the locked digests, or it is not there: files are made in a folder beside and renamed.
 """
@@ -6,7 +6,6 @@ A package is there whole and with the locked digests, or it is not there: files 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tarfile
@@ -21,6 +20,7 @@ from tinypylm.errors import ErrorCode, ToolError
 from .clients import fetch
 from .exclusive import only_one
 from .lock import LockedFile, Package, read_lock
+from .runtime_manifest import runtime_manifest
 from .terminal import Terminal
 from .wheel import Wheel, build_wheel
 
@@ -37,7 +37,7 @@ def set_up(root: Path, terminal: Terminal) -> None:
     install(packages, vendor, terminal)
     wheel = build_wheel(root)
     _put(vendor / wheel.name, wheel.data)
-    _put(vendor / "manifest.json", _manifest(packages, wheel))
+    _put(vendor / "manifest.json", runtime_manifest(root / "web", packages, wheel))
     _remove_other_wheels(packages, wheel, vendor)
 
 
@@ -148,15 +148,6 @@ def _relocked_file(file: LockedFile, archive: Path) -> LockedFile:
     data = _member(archive, file.member)
     name = file.file if file.member else archive.name  # a wheel's name holds its version
     return replace(file, file=name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
-
-
-def _manifest(packages: tuple[Package, ...], wheel: Wheel) -> bytes:
-    """What the page reads to learn the wheels' names: paths are relative to /vendor/."""
-    digests = {file.file: file.sha256 for package in packages for file in package.files}
-    digests[wheel.name] = wheel.sha256
-    (micropip,) = (package for package in packages if package.name == "micropip")
-    manifest = {"runtime_wheel": wheel.name, "micropip_wheel": micropip.files[0].file, "files": digests}
-    return json.dumps(manifest, indent=2, sort_keys=True).encode() + b"\n"
 
 
 def _put(path: Path, data: bytes) -> None:

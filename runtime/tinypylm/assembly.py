@@ -1,0 +1,38 @@
+"""An entry of the registry in the engine: verified, loaded, its adapters applied - all of it, or no model at all."""
+
+from __future__ import annotations
+
+import struct
+
+from tinypylm.canonical import JsonObject
+from tinypylm.diagnostics import Figures
+from tinypylm.errors import SlmError
+from tinypylm.provenance.registry import PHASES
+from tinypylm.selector import Files, verify_assembly
+from tinypylm.session import Session
+
+_FIRST_ADAPTER = PHASES.index("apply-adapter-stack-0")
+
+
+def assemble(session: Session, name: str, files: Files) -> Figures:
+    """Loads the model of the entry `name` with its stack, in the order of the entry.
+
+    files: exactly those that its plan names, by component. Raises SlmError, whose detail has `phase` and `step` where
+    evidence or an adapter is refused. Refused evidence leaves the session as it was; a model or an adapter that the
+    engine refuses leaves none.
+    """
+    stack = verify_assembly(name, files).planned.stack
+    figures = session.load(files["model"])
+    try:
+        for index, adapter in enumerate(stack):
+            figures = session.apply_adapter(files[f"adapter-{index}-package"], _scale(adapter))
+    except SlmError as error:
+        session.free()
+        error.detail |= {"phase": PHASES[_FIRST_ADAPTER + index], "step": f"adapter-{index}"}
+        raise
+    return figures
+
+
+def _scale(adapter: JsonObject) -> float:
+    scale: float = struct.unpack(">f", bytes.fromhex(str(adapter["scale_bits"])))[0]
+    return scale

@@ -1,0 +1,1 @@
+"""Adapter packages made, imported, combined, and applied to files, in NumPy."""
