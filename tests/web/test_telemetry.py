@@ -56,7 +56,7 @@ def test_every_hostile_text_goes_through_the_page_and_comes_back_as_a_refusal_of
 def test_a_model_whose_tokens_are_markup_writes_text(desk: Desk):
     text = b"".join(ATTACKS).decode("utf-8", "replace")
     desk.open_file(f"{NAME}.slm", token_model(ATTACKS, NAME))
-    assert f"{NAME}.slm is loaded." in (desk.element("status").text_content() or "")
+    assert f"{NAME}.slm" in (desk.element("status").text_content() or "")
     desk.generate("a", temperature=0, max_tokens=60)
     assert desk.transcript == "a" + text
     assert desk.figure("generated_tokens") == str(len(ATTACKS) + 1)
