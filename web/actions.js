@@ -86,6 +86,7 @@ export class Actions {
     const [{ figures, boot_ms, ...facts }] = await Promise.all([started, this.#registry]);
     this.#own_figures = { ...this.#own_figures, ...facts, boot_ms: Math.round(boot_ms) };
     this.#store.dispatch("booted", { progress: null, ...this.#shown(figures) });
+    if (worker.refusal !== null) this.#report(worker.refusal);
     if (this.#loading !== null) this.#store.dispatch("load", { progress: OPENING });
     this.#listKept();
   }
@@ -129,6 +130,7 @@ export class Actions {
   generate(prompt, options, onToken = () => undefined) {
     return this.#attempt(async () => {
       this.#store.dispatch("generate");
+      // What fails a poll fails the generation too, which says so.
       const poll = setInterval(() => this.#refreshFigures().catch(() => undefined), FIGURES_EVERY_MS);
       try {
         return await this.#stream(prompt, options, onToken);

@@ -104,7 +104,7 @@ async function boot() {
     select.add(new Option(label, new URL(`models/${name}`, import.meta.url).href));
   }
   await client.boot(new URL("vendor/", import.meta.url), await parseManifest(manifest));
-  say("idle", "Choose a model to start.");
+  say("idle", client.refusal?.message ?? "Choose a model to start.");
 }
 
 select.addEventListener("change", () => attempt(load(fetch(select.value).then((response) => response.arrayBuffer()))));

@@ -42,11 +42,13 @@ export class Benchmark {
   }
 
   /**
+   * From an empty context: of the run before, nothing may be left to be reused.
    * @param {string} prompt
    * @param {number} max_tokens
    * @returns {Promise<Delivery>}
    */
   async run(prompt, max_tokens) {
+    await this.#client.request("reset");
     const started = performance.now();
     /** @type {number[]} */
     const arrivals_ms = [];

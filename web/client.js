@@ -2,6 +2,7 @@
 // Promises over the worker's protocol (see worker.js), and the one place that knows whether the worker lives.
 
 import { PageError } from "./page-error.js";
+import { threadsHere } from "./threads.js";
 import { startWorker } from "./worker-start.js";
 
 /**
@@ -12,6 +13,8 @@ import { startWorker } from "./worker-start.js";
  * @typedef {{onBoot: (progress: import("./store.js").Progress) => void, onDeath: (error: PageError) => void}} Watcher
  */
 
+const WORKER_FIRST_MS = 100;
+
 export class Client {
   #worker;
   #watcher;
@@ -19,6 +22,7 @@ export class Client {
   #control = globalThis.crossOriginIsolated ? new SharedArrayBuffer(4) : null;
   #next_id = 1;
   #dead = false;
+  #threads = threadsHere();
   /** @type {Map<number, Pending>} */
   #pending = new Map();
   /** @type {() => void} */
@@ -32,9 +36,14 @@ export class Client {
     const { worker, failed } = startWorker();
     this.#watcher = watcher;
     this.#worker = worker;
-    failed.then((reason) => this.fail(reason));
+    failed.then((reason) => this.#die(died(reason)));
     worker.addEventListener("message", (event) => this.#receive(event.data));
-    worker.addEventListener("messageerror", () => this.fail("it sent a message that cannot be read"));
+    worker.addEventListener("messageerror", () => this.#die(died("it sent a message that cannot be read")));
+  }
+
+  /** What of the address was not followed. */
+  get refusal() {
+    return this.#threads.refusal;
   }
 
   /**
@@ -43,7 +52,7 @@ export class Client {
    * @param {boolean} [keeps] whether `keep` will be asked for; what waits for it takes memory
    */
   boot(vendor, manifest, keeps = false) {
-    const threads = threadsHere(new URL(location.href).searchParams.get("threads"));
+    const { count: threads } = this.#threads;
     const [lock, control] = [this.#lock, this.#control];
     return this.request("boot", { vendor: vendor.href, manifest, lock, control, threads, keeps });
   }
@@ -94,17 +103,20 @@ export class Client {
     const pending = this.#pending.get(message.id);
     this.#pending.delete(message.id);
     if (message.error === undefined) return pending?.resolve(message.result);
-    if (message.error.code === "RuntimeFailed") this.fail(message.error.message);
+    if (message.error.code === "RuntimeFailed") this.#die(died(message.error.message));
+    if (message.error.code === "HelperLost") this.#die(helperLost(message.error.message));
     return pending?.reject(PageError.from(message.error));
   }
 
   /** @type {Readonly<Record<string, (message: any) => void>>} by event */
   #events = Object.freeze({
-    alive: ({ lock }) => void navigator.locks.request(lock, () => this.fail("it was closed or killed")),
+    alive: ({ thread, lock }) => void navigator.locks.request(lock, () => this.#outlived(thread)),
     verified: () => this.#onVerified(),
     boot: ({ event, ...progress }) => this.#watcher.onBoot(progress),
     accepted: ({ request }) => this.#pending.get(request)?.listeners.accepted?.(),
-    token: ({ request, token }) => this.#pending.get(request)?.listeners.token?.(token),
+    tokens: ({ request, tokens }) => {
+      for (const token of tokens) this.#pending.get(request)?.listeners.token?.(token);
+    },
   });
 
   #misunderstood = (/** @type {any} */ { event }) => this.fail(`it reported "${event}", which is not in the protocol`);
@@ -114,8 +126,23 @@ export class Client {
    * @param {string} reason
    */
   fail(reason) {
+    this.#die(died(reason));
+  }
+
+  /**
+   * A thread has died. A worker takes its helpers along, whose locks may be free before its own.
+   * @param {number} thread
+   */
+  #outlived(thread) {
+    if (thread === 0) return this.#die(died("it was closed or killed"));
+    const lost = helperLost(`Helper thread ${thread} has stopped: it was closed or killed, or its code failed.`);
+    setTimeout(() => this.#die(lost), WORKER_FIRST_MS);
+  }
+
+  /** @param {PageError} error */
+  #die(error) {
     if (this.#dead) return;
-    const error = died(reason);
+    this.#dead = true;
     this.#watcher.onDeath(error);
     this.dismiss(error);
   }
@@ -132,20 +159,12 @@ export class Client {
   }
 }
 
-const MOST_THREADS = 4;
-
-/**
- * Half of the processors, since a thread that waits for a busy one costs more than it brings; one where memory cannot
- * be shared.
- * @param {string | null} wanted `?threads=` in the address, 1 to 4
- */
-function threadsHere(wanted) {
-  if (!globalThis.crossOriginIsolated) return 1;
-  const threads = wanted === null ? Math.floor(navigator.hardwareConcurrency / 2) : Math.floor(Number(wanted));
-  return Math.min(Math.max(threads || 1, 1), MOST_THREADS);
-}
-
 /** @param {string} reason */
 function died(reason) {
   return new PageError("RuntimeFailed", `The runtime has stopped: ${reason}. Press Restart; the text stays.`);
+}
+
+/** @param {string} message */
+function helperLost(message) {
+  return new PageError("HelperLost", `${message} Press Restart; the text stays. With ?threads=1 no helper is needed.`);
 }

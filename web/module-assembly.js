@@ -9,6 +9,7 @@ import { PageError } from "./page-error.js";
 import { AssemblyError, phaseFigures } from "./phases.js";
 
 const MODEL_PHASE = "load-model-bytes";
+const FATAL = Object.freeze(["RuntimeFailed", "HelperLost"]);
 const APART = Object.freeze(["registry", "plan", "model"]);
 
 /**
@@ -132,6 +133,6 @@ async function inStep(phase, step, work) {
   try {
     return await work();
   } catch (error) {
-    throw error instanceof PageError && error.code !== "RuntimeFailed" ? new AssemblyError(phase, step, error) : error;
+    throw error instanceof PageError && !FATAL.includes(error.code) ? new AssemblyError(phase, step, error) : error;
   }
 }

@@ -52,7 +52,7 @@ const ENTRY = record({
 const REGISTRY = record({
   ...head("selector-registry"),
   models: listOf(ENTRY, 0, 256),
-  ledger: record({ path: PATH, bytes: SIZE, entries: SIZE, head: SHA256 }),
+  ledger: record({ path: choice("population.ledger"), bytes: SIZE, entries: SIZE, head: SHA256 }),
 });
 
 /**

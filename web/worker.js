@@ -5,11 +5,11 @@
  *   page -> worker   {id, method, params, data}      data: list of ArrayBuffers, transferred; together they are the bytes
  *   worker -> page   {id, result}                    one answer for each request, in any order
  *                    {id, error: {code, message, detail}}
- *                    {event: "alive", lock}          the worker holds this Web Lock until it dies
+ *                    {event: "alive", thread, lock}  the thread, 0 for the worker, holds this Web Lock until it dies
  *                    {event: "boot", phase, done_bytes, total_bytes}
  *                    {event: "verified"}             what Python starts from is what the runtime manifest names
  *                    {event: "accepted", request}    the prompt of request `request` fits; tokens follow
- *                    {event: "token", request, token: {id, text, logprob, index}}
+ *                    {event: "tokens", request, tokens: [{id, text, logprob, index}, ..]}
  *
  *   method       params                    data    result
  *   boot         {vendor, manifest, lock,          {boot_ms, boot_kind, pyodide, figures}
@@ -37,8 +37,8 @@
  * Without it a batch is one token.
  * `files` of an entry are [component, bytes] in the order of `data`; the model follows them. It is hashed first, and
  * compared with `sha256`. With a label, `keep_as`, it waits in memory for `keep`, as does a snapshot of Python after a
- * plain start if the page `keeps`: it asks when nobody waits. Code `RuntimeFailed` means that the worker must be thrown
- * away.
+ * plain start if the page `keeps`: it asks when nobody waits. The codes `RuntimeFailed` and `HelperLost` mean that the
+ * worker must be thrown away.
  */
 
 import { bootPython } from "./boot.js";
@@ -55,6 +55,7 @@ import { Vendored } from "./vendored.js";
  */
 
 const BATCH_MS = 16;
+const POST_MS = 2;
 
 /** @type {Python | null} */
 let python = null;
@@ -121,9 +122,10 @@ async function boot({ vendor, manifest, lock, control, threads, keeps }) {
   const flag = control === null ? null : new Int32Array(control);
   batch_ms = flag === null ? 0 : BATCH_MS;
   const stopRequested = () => flag !== null && Atomics.load(flag, 0) === 1;
-  const helping = startHelpers(threads - 1);
+  const helping = startHelpers(threads - 1, lock, onAlive);
   const callbacks = { emit, stopRequested, threads, helping, onProgress, onVerified };
-  const begun = await bootPython(new Vendored(vendor, manifest), keeps, callbacks);
+  const starting = bootPython(new Vendored(vendor, manifest), keeps, callbacks);
+  const [begun] = await Promise.all([starting, helping]); // a helper that fails is not waited for
   python = begun.python;
   if (begun.keep !== null) unkept.push(begun.keep);
   return { ...begun.facts, figures: ask("diagnostics", {}) };
@@ -193,20 +195,41 @@ async function generate(id, params, data) {
   self.postMessage({ event: "accepted", request: id });
   for (;;) {
     await nextTask();
-    const progress = ask("advance", { budget_ms: batch_ms });
+    const progress = advance();
     if (progress.finished) return progress;
   }
 }
 
+function advance() {
+  try {
+    return ask("advance", { budget_ms: batch_ms });
+  } finally {
+    postTokens();
+  }
+}
+
+/** @type {import("./client.js").Token[]} */
+let unposted = [];
+let posted_at = 0;
+
 /**
- * Called by Python for every token of a generation, as soon as it is chosen.
+ * Called by Python for every token of a generation, as soon as it is chosen. A message costs both its ends more than a
+ * token does, so tokens of the same two milliseconds share one; the first goes out alone.
  * @param {number} id
  * @param {string} text
  * @param {number} logprob
  * @param {number} index
  */
 function emit(id, text, logprob, index) {
-  self.postMessage({ event: "token", request: generating, token: { id, text, logprob, index } });
+  unposted.push({ id, text, logprob, index });
+  if (performance.now() - posted_at >= POST_MS) postTokens();
+}
+
+function postTokens() {
+  if (unposted.length === 0) return;
+  self.postMessage({ event: "tokens", request: generating, tokens: unposted });
+  unposted = [];
+  posted_at = performance.now();
 }
 
 /** @type {import("./boot-progress.js").OnProgress} */
@@ -235,9 +258,17 @@ function nextTask() {
  */
 function holdLock(lock) {
   navigator.locks?.request(lock, () => {
-    self.postMessage({ event: "alive", lock });
+    onAlive(0, lock);
     return new Promise(() => undefined);
   });
+}
+
+/**
+ * @param {number} thread 0 is this worker
+ * @param {string} lock
+ */
+function onAlive(thread, lock) {
+  self.postMessage({ event: "alive", thread, lock });
 }
 
 /** @param {unknown} error */

@@ -18,12 +18,12 @@ from tinypylm.assembly import assemble
 from tinypylm.calibration import kernel_rate, macs_per_token
 from tinypylm.errors import ErrorCode, OptionError, SessionError, SlmError
 from tinypylm.format import parse_header
+from tinypylm.generation import Deliver
 from tinypylm.hosts import Buffer, Host
 from tinypylm.memory import plan_memory
 from tinypylm.options import SamplingOptions
 from tinypylm.session import Session
 
-Emit = Callable[[int, str, float, int], object]
 Params = Mapping[str, object]
 Answer = dict[str, object]
 
@@ -34,7 +34,7 @@ class App:
     emit(id, text, logprob, index) takes a token; stop_requested() says whether a running generation shall end.
     """
 
-    def __init__(self, host: Host, emit: Emit, stop_requested: Callable[[], bool]):
+    def __init__(self, host: Host, emit: Deliver, stop_requested: Callable[[], bool]):
         self._host = host
         self._session = Session(host)
         self._emit = emit
@@ -91,18 +91,18 @@ class App:
 
         `text` at the end is what a stop found still held back.
         """
-        ends = perf_counter() + cast(float, params["budget_ms"]) / 1000
-        while not (self._session.finished or self._stop_requested()):
-            for token in self._session.advance(_at_once):
-                self._emit(token.id, token.text, token.logprob, token.index)
-            if perf_counter() >= ends:
-                break
+        if not (self._session.finished or self._stop_requested()):
+            self._session.stream(self._deadline(cast(float, params["budget_ms"]) / 1000), self._emit)
         if not self._session.finished:
             return {"finished": False}
         figures = self._session.diagnostics()
         return {
             "finished": True, "finish_reason": self._session.finish_reason, "text": self._held_back, "figures": figures,
         }
+
+    def _deadline(self, seconds: float) -> Callable[[], bool]:
+        ends, stop_requested = perf_counter() + seconds, self._stop_requested
+        return lambda: stop_requested() or perf_counter() >= ends
 
     def _step(self, params: Params, data: Buffer) -> Answer:
         return asdict(self._session.generate_next_token())
@@ -175,11 +175,6 @@ def _scale(params: Params) -> float | None:
         raise OptionError(ErrorCode.OPTION_OUT_OF_RANGE, f"scale is {scale!r}; expected a number that is not zero",
                           {"option": "scale"})
     return scale
-
-
-def _at_once() -> bool:
-    """A deadline that has always passed: the session does one chunk or one token."""
-    return True
 
 
 def _runtime_failed(error: Exception) -> Answer:

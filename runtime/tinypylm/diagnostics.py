@@ -24,6 +24,7 @@ class Pace:
     """Seconds of work, and what was done in them. Waiting between two calls of the session is not work."""
 
     prompt_tokens: int = 0
+    reused_prompt_tokens: int = 0
     prompt_seconds: float = 0.0
     decode_passes: int = 0
     decode_seconds: float = 0.0
@@ -33,7 +34,8 @@ class Pace:
     def figures(self) -> Figures:
         return {
             "prompt_tokens": self.prompt_tokens,
-            "prompt_tokens_per_second": _rate(self.prompt_tokens, self.prompt_seconds),
+            "reused_prompt_tokens": self.reused_prompt_tokens,
+            "prompt_tokens_per_second": _rate(self.prompt_tokens - self.reused_prompt_tokens, self.prompt_seconds),
             "decode_tokens_per_second": _rate(self.decode_passes, self.decode_seconds),
             "time_to_first_token_ms": self.first_token_seconds and _ms(self.first_token_seconds),
         }

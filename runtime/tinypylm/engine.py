@@ -5,7 +5,7 @@ The addresses of `plan` hold from `load` to `free`. A token costs one call into 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from struct import Struct
 from time import perf_counter
 
@@ -14,9 +14,10 @@ from tinypylm.errors import EngineError, ErrorCode, SessionError
 from tinypylm.families import gpt_neox, llama
 from tinypylm.families.network import Network
 from tinypylm.format import Model
-from tinypylm.hosts import Buffer, Host, Instance
+from tinypylm.hosts import Buffer, Export, Host, Instance
 from tinypylm.kernels import sampling
 from tinypylm.kernels import threads as job
+from tinypylm.lost_helpers import watched
 from tinypylm.memory import CANDIDATE_HEADER_BYTES, CHUNK_TOKENS, MAX_CANDIDATES, MemoryPlan, aligned, plan_memory
 from tinypylm.wasm.binary import MemoryImport
 from tinypylm.wasm.kernel import Function, Kernel, ModuleBuilder
@@ -116,13 +117,13 @@ class Engine:
 
     chunk_tokens = CHUNK_TOKENS
 
-    def __init__(self, model: Model, plan: MemoryPlan, instance: Instance, engine_name: str):
+    def __init__(self, model: Model, plan: MemoryPlan, instance: Instance, engine_name: str, threads: int = 1):
         self.model, self.config, self.plan, self.engine_name = model, model.config, plan, engine_name
-        self.emit_ms, self.module_bytes, self.threads = 0.0, 0, 1
+        self.emit_ms, self.module_bytes, self.threads = 0.0, 0, threads
         self._instance: Instance | None = instance
         self.compile_ms, self.linear_memory_bytes = instance.compile_ms, instance.memory_bytes
-        self._forward, self._step = instance.export("forward"), instance.export("step")
-        self._project, self._candidates = instance.export("project"), instance.export("candidates")
+        self._forward, self._step, self._project = self._parts(instance)
+        self._candidates = instance.export("candidates")
         self._candidates_at = plan.regions["candidates"].address + CANDIDATE_HEADER_BYTES
         self._logits_pending, self._widest_pass = False, 0
         self._found: dict[int, Candidates] = {}
@@ -137,8 +138,8 @@ class Engine:
         start = perf_counter()
         module = emit(model, plan, host.threads)
         emit_ms = (perf_counter() - start) * 1000
-        engine = cls(model, plan, host.instantiate(module, plan.pages), host.name)
-        engine.emit_ms, engine.module_bytes, engine.threads = emit_ms, len(module), host.threads
+        engine = cls(model, plan, host.instantiate(module, plan.pages), host.name, host.threads)
+        engine.emit_ms, engine.module_bytes = emit_ms, len(module)
         engine._live().write(0, data)
         return engine
 
@@ -146,6 +147,13 @@ class Engine:
     def instance(self) -> Instance:
         """The memory that holds the model, for code that changes weights in place. Raises as `step` does when freed."""
         return self._live()
+
+    def _parts(self, instance: Instance) -> list[Export]:
+        """Of the exports, those that helpers have a part in."""
+        names = "forward", "step", "project"
+        if self.threads == 1:
+            return [instance.export(name) for name in names]
+        return [watched(instance, name, self.plan.regions["control"].address) for name in names]
 
     def _live(self) -> Instance:
         if self._instance is None:
@@ -222,10 +230,13 @@ class Engine:
         self._project_pending()
         return float(_F32.unpack(self._live().read(self.plan.regions["logits"].address + 4 * token, 4))[0])
 
-    def reset(self) -> None:
-        """Forgets which tokens were seen; positions of the KV cache are written before they are read."""
+    def reset(self, seen_ids: Iterable[int] = ()) -> None:
+        """From now on exactly these tokens are seen; positions of the KV cache are written before they are read."""
         seen = self.plan.regions["seen"]
-        self._live().write(seen.address, bytes(seen.size_bytes))
+        marks = bytearray(seen.size_bytes)
+        for token in seen_ids:
+            marks[token] = 1
+        self._live().write(seen.address, marks)
         self._logits_pending = False
 
     def free(self) -> None:

@@ -1,4 +1,4 @@
-"""One prompt and what comes of it: events, the reason why it ends, and the time it took."""
+"""One prompt and what comes of it: tokens, the reason why it ends, and the time it took."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from tinypylm.tokenizer import Tokenizer
 
 FinishReason = Literal["stop", "length", "context", "cancelled"]
 Deadline = Callable[[], bool]
+Deliver = Callable[[int, str, float, int], object]
+"""Takes the fields of a TokenEvent as soon as the token is chosen."""
 
 
 @dataclass(slots=True)
@@ -43,33 +45,35 @@ class Generation:
         prompt_ids: Sequence[int],
         options: SamplingOptions,
         output_limit_bytes: int,
+        cached_ids: Sequence[int] = (),
     ):
-        self.pace = Pace(prompt_tokens=len(prompt_ids), started_at=perf_counter())
-        self.context = Context(engine, prompt_ids, options)
+        started = perf_counter()
+        self.context = Context(engine, prompt_ids, options, cached_ids)
+        self.pace = Pace(len(prompt_ids), self.context.reused_tokens, started_at=started)
         self._options = options
         self._eos_id = engine.config.eos_id
         self._output = Output(tokenizer, options.stop_strings, output_limit_bytes)
         self._steps = tokenizer.stream()
 
-    def advance(self, deadline: Deadline, events: list[TokenEvent]) -> FinishReason | None:
-        """Works until the deadline or the end, whose reason is returned; tokens are appended to `events`."""
+    def advance(self, deadline: Deadline, deliver: Deliver) -> FinishReason | None:
+        """Works until the deadline or the end, whose reason is returned; tokens go to `deliver`, one by one."""
         started = perf_counter()
         is_read = self.context.read_prompt(deadline)
         self.pace.prompt_seconds += perf_counter() - started
-        return self._decode(deadline, events) if is_read else None
+        return self._decode(deadline, deliver) if is_read else None
 
-    def _decode(self, deadline: Deadline, events: list[TokenEvent]) -> FinishReason | None:
+    def _decode(self, deadline: Deadline, deliver: Deliver) -> FinishReason | None:
         started, fed_before = perf_counter(), self.context.fed_tokens
         reason: FinishReason | None = None
         while reason is None:
-            reason = self._sample(events)
+            reason = self._sample(deliver)
             if deadline():
                 break
         self.pace.decode_seconds += perf_counter() - started
         self.pace.decode_passes += self.context.fed_tokens - fed_before
         return reason
 
-    def _sample(self, events: list[TokenEvent]) -> FinishReason | None:
+    def _sample(self, deliver: Deliver) -> FinishReason | None:
         context, output = self.context, self._output
         token, logprob = context.next_token()
         count = context.generated_tokens
@@ -79,7 +83,7 @@ class Generation:
         reason = self._ending(token, count)
         if reason is not None:
             text += output.finish()
-        events.append(TokenEvent(token, text, logprob, count - 1))
+        deliver(token, text, logprob, count - 1)
         return reason
 
     def _ending(self, token: int, count: int) -> FinishReason | None:

@@ -16,7 +16,7 @@ from tinypylm.diagnostics import NO_MODEL_FIGURES, Figures, Pace, adapter_figure
 from tinypylm.engine import Engine
 from tinypylm.errors import Detail, ErrorCode, SessionError, SlmError
 from tinypylm.format import parse
-from tinypylm.generation import Deadline, FinishReason, Generation, TokenEvent
+from tinypylm.generation import Deadline, Deliver, FinishReason, Generation, TokenEvent
 from tinypylm.options import SamplingOptions
 from tinypylm.output import OUTPUT_LIMIT_BYTES
 from tinypylm.states import Event, State, after
@@ -91,13 +91,15 @@ class Session:
     def start(self, prompt: str, options: SamplingOptions) -> None:
         """A new context, in which `advance` reads the prompt and continues it.
 
-        A prompt may fill the context: then one token can follow it. Raises SessionError EmptyPrompt or
-        ContextExceeded, which leave the old context as it was.
+        Tokens that the prompt shares with the beginning of the context before it stay in the KV cache: the same
+        bits as a new computation would put there. A prompt may fill the context: then one token can follow it.
+        Raises SessionError EmptyPrompt or ContextExceeded, which leave the old context as it was.
         """
         following = self._after(Event.START)
         engine, tokenizer = self._loaded.engine, self._loaded.tokenizer
         ids = self._encoded(prompt)
-        self._generation = Generation(engine, tokenizer, ids, options, self._output_limit_bytes)
+        cached_ids = self._generation.context.fed_ids if self._generation else ()
+        self._generation = Generation(engine, tokenizer, ids, options, self._output_limit_bytes, cached_ids)
         self.state, self.finish_reason, self._failure = following, None, None
 
     def advance(self, deadline: Deadline) -> list[TokenEvent]:
@@ -108,17 +110,29 @@ class Session:
         self.state = self._after(Event.ADVANCE)
         events: list[TokenEvent] = []
         try:
-            if self._failure:
-                raise self._failure
-            self.finish_reason = self._running.advance(deadline, events)
+            self._work(deadline, lambda *token: events.append(TokenEvent(*token)))
         except SlmError as error:
             if not events:
                 self._fail(error)
                 raise
             self._failure = error
+        return events
+
+    def stream(self, deadline: Deadline, deliver: Deliver) -> None:
+        """As `advance`, but every token goes to `deliver` as soon as it is chosen, and a failure is raised at once."""
+        self.state = self._after(Event.ADVANCE)
+        try:
+            self._work(deadline, deliver)
+        except SlmError as error:
+            self._fail(error)
+            raise
+
+    def _work(self, deadline: Deadline, deliver: Deliver) -> None:
+        if self._failure:
+            raise self._failure
+        self.finish_reason = self._running.advance(deadline, deliver)
         if self.finish_reason:
             self.state = self._after(Event.ENDED)
-        return events
 
     def generate_next_token(self) -> TokenEvent:
         """Step: one token more after what stands in the context, by the options of its generation.
@@ -255,8 +269,12 @@ class Session:
 
     def _fail(self, error: SlmError) -> None:
         self.last_error_code = error.code
-        self.state = self._after(Event.FAILED)
-        self._clear()
+        lost = error.code is ErrorCode.HELPER_LOST
+        self.state = self._after(Event.LOST if lost else Event.FAILED)
+        if lost:
+            self._unload()
+        else:
+            self._clear()
 
     def _clear(self) -> None:
         self._loaded.engine.reset()

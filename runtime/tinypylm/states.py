@@ -32,6 +32,7 @@ class Event(StrEnum):
     LOADED = "loaded"
     ENDED = "ended"
     FAILED = "failed"
+    LOST = "lost"
 
 
 TRANSITIONS: dict[tuple[State, Event], State] = {
@@ -55,10 +56,13 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.CONTEXT_READY, Event.ATTACH): State.MODEL_READY,
     (State.CONTEXT_READY, Event.DETACH): State.MODEL_READY,
     (State.CONTEXT_READY, Event.FAILED): State.MODEL_READY,
+    # Without a helper thread the model cannot be computed any more.
+    (State.CONTEXT_READY, Event.LOST): State.NO_MODEL,
     (State.GENERATING, Event.ADVANCE): State.GENERATING,
     (State.GENERATING, Event.STOP): State.CONTEXT_READY,
     (State.GENERATING, Event.ENDED): State.CONTEXT_READY,
     (State.GENERATING, Event.FAILED): State.MODEL_READY,
+    (State.GENERATING, Event.LOST): State.NO_MODEL,
 }
 
 _REFUSALS: dict[State, tuple[ErrorCode, str]] = {

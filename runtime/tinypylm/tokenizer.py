@@ -119,13 +119,23 @@ class TextStream:
     def __init__(self, tokenizer: Tokenizer):
         self._tokenizer = tokenizer
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._is_inside = False
 
     def push(self, token: int) -> str:
         """The text that this token completes; U+FFFD for bytes that can no longer become a character."""
-        return self._decoder.decode(self._tokenizer.token_bytes(token))
+        data = self._tokenizer.token_bytes(token)
+        if not self._is_inside:
+            try:
+                return data.decode()  # most tokens are whole characters, and the decoder below is slow
+            except UnicodeDecodeError:
+                self._is_inside = True
+        text = self._decoder.decode(data)
+        self._is_inside = self._decoder.getstate()[0] != b""
+        return text
 
     def finish(self) -> str:
         """U+FFFD if the text ends inside a character, else nothing. The stream is then empty."""
+        self._is_inside = False
         return self._decoder.decode(b"", final=True)
 
 

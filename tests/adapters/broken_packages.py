@@ -18,7 +18,7 @@ from tinypylm_tools.adapters.writer import Change, Dense, LowRank, Sparse, assem
 
 Broken = tuple[str, Code, bytes]
 
-BASE = model_file(micro(replace(CONFIG, hidden_size=4, head_dim=4, rotary_dim=4, ffn_size=6)))
+BASE = model_file(micro(replace(CONFIG, hidden_size=4, head_dim=4, rotary_dim=4, ffn_size=6, context_length=64)))
 ENTRIES, ENTRY = 112, 24
 ROLE, RANK, LAYER, ROWS, COLUMNS, COUNT = 0, 2, 4, 8, 12, 16
 DIMENSIONS = {"vocab_size": 60, "hidden_size": 64, "n_layers": 68, "n_heads": 72, "n_kv_heads": 76, "head_dim": 80,

@@ -24,6 +24,7 @@ IDS = [3, 200, 17, 64, 101]
 SHAPES = {
     "Llama": config(), "GPT-NeoX": neox(), "odd sizes": config(n_heads=3, n_kv_heads=1, head_dim=6, ffn_size=37),
     "one position": config(context_length=1, n_layers=1),
+    "little room and long rows": neox(n_heads=1, head_dim=8, ffn_size=4096, context_length=1, n_layers=1),
 }
 CASES = [(shape, dtype) for shape in SHAPES for dtype in DType]
 
@@ -56,7 +57,7 @@ def base(shape: str, dtype: DType) -> ModelFile:
 @pytest.mark.parametrize(("shape", "dtype"), CASES)
 def test_base_and_adapter_are_the_materialised_file_bit_for_bit(shape: str, dtype: DType, kind: PackageFormat) -> None:
     file = base(shape, dtype)
-    data = package(file, kind, tensors_for(kind, file))
+    data = package(file, kind, tensors_for(kind, file), rank=6)
     engine = loaded(file.data)
     attach(AdapterStack(engine), data, 0.75)
     child = model_file(materialise(file, [(parse_package(data), 0.75)], []))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tinypylm.errors import ProvenanceError
+from tinypylm.provenance import RecordKind, dump, identifier, load
 from tinypylm.provenance.schema import fields, items
 from tinypylm_tools.evaluation.defaults import smoke_items
 from tinypylm_tools.evaluation.sidecar import run
+from tinypylm_tools.evaluation.suites import load_text
 from tinypylm_tools.evidence.book import Book
 from tinypylm_tools.evidence.folder import Folder
 from tinypylm_tools.evidence.walk import verify, verify_parents
@@ -27,9 +33,36 @@ def test_every_model_of_the_tree_is_offered() -> None:
     assert offered == {path.name for path in MODELS.models()}
 
 
-def test_the_engine_still_writes_the_texts_of_the_committed_evaluation() -> None:
-    """After a change of arithmetic: `tinypylm admit --again models/*.slm`."""
-    recorded = [case for case in map(fields, items(MODELS.load("evaluation", "storyteller-2m-q4_0")["cases"]))
-                if case["suite"] == "smoke"]
-    data = (MODELS.root / "storyteller-2m-q4_0.slm").read_bytes()
-    assert [result.row() for result in run(data, smoke_items()).results] == recorded
+def test_the_engine_still_says_what_the_committed_evaluation_says() -> None:
+    """The smoke cases and four documents. After a change of arithmetic: `tinypylm admit --again models/*.slm`."""
+    recorded = MODELS.load("evaluation", "storyteller-2m-q4_0")
+    text = load_text(MODELS.root / "evaluation" / "little-stories.txt")
+    work = replace(smoke_items(), texts=(replace(text, documents=text.documents[:4]),))
+    found = run((MODELS.root / "storyteller-2m-q4_0.slm").read_bytes(), work)
+    assert [result.row() for result in found.results] == [
+        case for case in map(fields, items(recorded["cases"])) if case["suite"] == "smoke"]
+    assert list(found.documents[0]) == items(fields(items(recorded["texts"])[0])["documents"])[:4]
+
+
+RECORDS = {path: RecordKind("model-manifest" if path.stem == "manifest" else
+                            "module-plan" if path.stem == "plan" else path.stem)
+           for path in sorted(MODELS.root.glob("evidence/storyteller-2m-q4_0/*.json"))}
+
+
+@given(st.sampled_from(sorted(RECORDS)), st.integers(0, 1 << 20), st.binary(max_size=3), st.integers(0, 3))
+def test_a_record_with_other_bytes_in_it_is_refused_or_is_another_record(
+    path: Path, at: int, inserted: bytes, removed: int
+) -> None:
+    data = path.read_bytes()
+    at %= len(data)
+    changed = data[:at] + inserted + data[at + removed :]
+    try:
+        body = load(changed, RECORDS[path])
+    except ProvenanceError as error:
+        code = str(error.code)
+    else:
+        assert dump(RECORDS[path], body) == changed
+        original = identifier(RECORDS[path], load(data, RECORDS[path]))
+        assert (changed == data) == (identifier(RECORDS[path], body) == original)
+        return
+    assert code.startswith(("Record", "Path"))

@@ -48,10 +48,11 @@ def bred(folder: Folder, name: str, parent: str) -> None:
 def test_an_import_says_of_its_origin_what_its_metadata_say(folder: Folder) -> None:
     data = (folder.root / "tiny.slm").read_bytes()
     (folder.root / "named.slm").write_bytes(with_metadata(data, {
-        "name": "Named", "licence": "MIT", "source": "a checkpoint", "source_sha256": {"file": "ab" * 32}}))
+        "name": "Named", "licence": "MIT\n" + 300 * "x", "source": "a\ncheckpoint",
+        "source_sha256": {"file": "ab" * 32}}))
     steps.candidate(Book(folder), folder.root / "named.slm", "named")
     manifest, receipt = folder.load("manifest", "named"), folder.load("receipt", "named")
-    assert (manifest["label"], manifest["licence"]) == ("Named, q4_0", "MIT")
+    assert (manifest["label"], manifest["licence"]) == ("Named, q4_0", "MIT " + 196 * "x")
     assert receipt["parameters"] == {"source": "a checkpoint", "source_sha256": {"file": "ab" * 32}}
     assert (receipt["operator"], receipt["parents"]) == ("import", [])
 
@@ -161,6 +162,11 @@ def test_a_record_that_is_whole_but_wrong_is_set_aside_by_its_step(folder: Folde
     error = ProvenanceError(selector.ProvenanceCode.PROMOTION_REJECTED, "why", {"step": "promotion"})
     place = quarantine(Book(folder), "tiny", error)
     assert (place / "promotion.json").exists()
+
+
+def test_a_receipt_that_gives_another_child_is_set_aside(folder: Folder) -> None:
+    error = ProvenanceError(selector.ProvenanceCode.REPLAY_REJECTED, "why", {"step": "replay"})
+    assert (quarantine(Book(folder), "tiny", error) / "receipt.json").exists()
 
 
 def test_a_model_comes_back_from_quarantine_by_being_admitted_again(folder: Folder) -> None:

@@ -312,7 +312,8 @@ def test_every_figure_is_there_from_the_start(told):
     assert {key for key, value in figures.items() if value is None} == {"last_error_code", "last_adapter_checksum"}
     assert json.loads(json.dumps(figures, allow_nan=False)) == figures
     assert {key for key, value in empty.items() if value is not None} == {
-        "state", "prompt_tokens", "generated_tokens", "kv_cache_tokens", "threads", "engine", "adapter_apply_count"}
+        "state", "prompt_tokens", "reused_prompt_tokens", "generated_tokens", "kv_cache_tokens", "threads", "engine",
+        "adapter_apply_count"}
 
 
 def test_figures_are_those_of_the_loaded_file(told):

@@ -46,7 +46,7 @@ def test_every_state_can_be_reached_and_left():
 
 def test_nothing_but_advancing_and_stopping_is_accepted_while_generating():
     requests = {event for state, event in TRANSITIONS if state is State.GENERATING}
-    assert requests == {Event.ADVANCE, Event.STOP, Event.ENDED, Event.FAILED}
+    assert requests == {Event.ADVANCE, Event.STOP, Event.ENDED, Event.FAILED, Event.LOST}
 
 
 def test_a_stop_that_crosses_the_end_of_the_generation_is_accepted():

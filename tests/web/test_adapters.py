@@ -10,11 +10,11 @@ import pytest
 
 from tests.adapters.corpus import BASE_NAME, FOLDER, INDEX, SUFFIX
 from tests.adapters.packages import matrices, model_file, package
-from tests.engine.models import config, random_file
+from tests.engine.models import config, neox, random_file
 from tests.web.desk import Desk
 from tinypylm import canonical
 from tinypylm.adapters import PackageFormat
-from tinypylm.config import DType
+from tinypylm.config import DType, ModelConfig
 from tinypylm.hosts.native import NativeHost
 from tinypylm.options import SamplingOptions
 from tinypylm.session import Session
@@ -106,14 +106,30 @@ def test_a_stack_that_is_applied_and_detached_in_the_page_says_what_it_says_in_c
     assert told_there(desk) == before
 
 
-def test_weights_and_logits_have_the_same_bits_in_the_page_and_in_cpython(python: Callable[[str], Any]):
-    source = DIGEST_IN_THE_PAGE.format(file=FILE.data.hex(), stack=" ".join(data.hex() for data in STACK))
+@pytest.mark.parametrize("shape", [config, neox])
+@pytest.mark.parametrize("dtype", list(DType))
+def test_weights_and_logits_have_the_same_bits_in_the_page_and_in_cpython(
+    python: Callable[[str], Any], shape: Callable[..., ModelConfig], dtype: DType
+):
+    file = model_file(random_file(shape(n_layers=1, quantization=dtype)))
+    stack = [package(file, kind, matrices(file), seed) for seed, kind in enumerate(PackageFormat)]
+    source = DIGEST_IN_THE_PAGE.format(file=file.data.hex(), stack=" ".join(data.hex() for data in stack))
     names: dict[str, Any] = {"host": NativeHost()}
     *statements, value = source.strip().splitlines()
     exec("\n".join(statements), names)
     here = eval(value, names)
     assert python(source) == here
     assert here.split()[0] == here.split()[-1]
+
+
+def test_threads_change_no_bit_of_an_adapted_model(new_desk: Callable[[str], Desk]):
+    desk = new_desk("?threads=2")
+    desk.reaches("ready")
+    desk.open_file("base.slm", FILE.data)
+    assert desk.figure("threads") == "2"
+    for data in STACK:
+        assert apply(desk, data) == "applied"
+    assert told_there(desk) == told_here(*STACK)
 
 
 def test_a_package_that_is_refused_leaves_the_context_and_shows_its_code(desk: Desk):

@@ -46,7 +46,7 @@ def test_every_method_of_the_worker_is_documented_here_and_at_its_top():
 
 def test_every_event_of_the_worker_is_documented():
     events = set(re.findall(r'event: "(\w+)"', SOURCES["worker.js"]))
-    assert events == {"alive", "boot", "verified", "accepted", "token"}
+    assert events == {"alive", "boot", "verified", "accepted", "tokens"}
     assert events == set(re.findall(r'event: "(\w+)"', DOCUMENT))
 
 

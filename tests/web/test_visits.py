@@ -212,7 +212,7 @@ BREAK_OFF_ONCE = """() => {
     if (!String(input).endsWith(".slm")) return whole(input, init);
     const response = await whole(input, init);
     window.fetch = async (input, init) => {
-      window.range = init.headers.Range ?? window.range;
+      window.range = init?.headers?.Range ?? window.range;
       return whole(input, init);
     };
     const cut = new TransformStream({

@@ -24,7 +24,7 @@ WATCH_EMISSION = """(() => {
   const post = self.postMessage.bind(self);
   self.emitted = [];
   self.postMessage = (message) => {
-    if (message.event === "token") self.emitted.push(performance.timeOrigin + performance.now());
+    if (message.event === "tokens") self.emitted.push(performance.timeOrigin + performance.now());
     post(message);
   };
 })()"""
@@ -66,7 +66,7 @@ def test_helper_threads_change_no_bit(new_desk: Callable[[str], Desk], repo_root
     assert desk.errors == []
 
 
-def test_no_more_than_one_token_is_made_after_stop(desk: Desk):
+def test_no_more_than_one_message_with_tokens_comes_after_stop(desk: Desk):
     desk.open_file("endless.slm", ENDLESS)
     worker = desk.page.workers[0]
     worker.evaluate(WATCH_EMISSION)

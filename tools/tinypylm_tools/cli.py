@@ -18,6 +18,8 @@ COMMANDS = {
     "export": "Write a .slm file as a Hugging Face folder or as GGUF.",
     "inspect": "Show what a .slm file holds.",
     "verify": "Check a .slm file, and the evidence behind it where there is some.",
+    "breed": "Make a model out of others: deltas, masks, merges, crossover.",
+    "diff": "Compare the weights of two models, tensor by tensor.",
     "generate": "Continue a prompt.",
     "adapter": "Make, import, combine, inspect and apply adapter packages.",
     "logits": "Write the logits of every position of a prompt.",

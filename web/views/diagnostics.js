@@ -13,6 +13,7 @@ import { element } from "./element.js";
 const GROUPS = Object.freeze([
   ["Session", [
     ["state", "State"], ["last_error_code", "Last error"], ["prompt_tokens", "Prompt tokens"],
+    ["reused_prompt_tokens", "of which reused"],
     ["generated_tokens", "Generated tokens"], ["kv_cache_tokens", "Tokens in the KV cache"],
   ]],
   ["Speed", [

@@ -61,7 +61,9 @@ class Requantiser:
         self._clear, self._scatter = self._export("clear"), self._export("scatter")
         self._low_rank = self._export("low_rank")
 
-    def survey(self, tensor: Tensor, entry: Entry, kind: PackageFormat, s: float, seen: bytearray) -> list[bytes] | None:
+    def survey(
+        self, tensor: Tensor, entry: Entry, kind: PackageFormat, s: float, seen: bytearray
+    ) -> list[bytes] | None:
         """Records of the blocks that the entry touches first of all, None if a result is out of range
 
         seen: a byte for each block, set for what is in the records. The tensor stays as it is.

@@ -14,6 +14,8 @@ class Instance(Protocol):
 
     compile_ms: float
     memory_bytes: int
+    trap: type[Exception]
+    """What an export raises when compiled code traps."""
 
     def export(self, name: str) -> Export:
         """The exported function; resolve it once, call it per token."""

@@ -35,6 +35,8 @@ class _Bytes(Protocol):
 class BrowserInstance:
     """One module with a memory of its own."""
 
+    trap: type[Exception] = JsException
+
     def __init__(self, exports: object, memory: object, compile_ms: float):
         self._exports, self._memory = exports, memory
         self._bytes = cast(_Bytes, js.Uint8Array.new(memory.buffer))  # type: ignore[attr-defined]

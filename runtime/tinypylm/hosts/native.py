@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from threading import Thread
 from time import perf_counter
@@ -14,7 +15,7 @@ from wasmtime import _bindings as ffi
 
 from tinypylm.errors import EngineError, ErrorCode
 from tinypylm.hosts import Buffer, Export
-from tinypylm.kernels.threads import QUIT
+from tinypylm.kernels.threads import PATIENCE_NS, QUIT
 
 
 class NativeHost:
@@ -47,6 +48,8 @@ _EXTERN_SHAREDMEMORY = 4  # WASMTIME_EXTERN_SHAREDMEMORY in wasmtime/extern.h
 
 class NativeInstance:
     """A module, its store and its memory; `_heap` is the memory's address range as a writable view."""
+
+    trap: type[Exception] = wasmtime.Trap
 
     def __init__(self, engine: wasmtime.Engine, module: bytes, pages: int, threads: int):
         start = perf_counter()
@@ -115,16 +118,20 @@ class NativeInstance:
         if self._helpers:
             self.export("hand_out")(QUIT, 0, 0)
         for helper in self._helpers:
-            helper.join()
+            helper.join(PATIENCE_NS / 1e9)  # one that hangs keeps what it needs, and is left behind
         for view in (*self._readers, self._heap):
             view.release()
         self._store.close()
 
 
 def _help(engine: wasmtime.Engine, module: wasmtime.Module, memory: wasmtime.SharedMemory, number: int) -> None:
-    """The life of a helper: an instance of its own over the same memory, and jobs until it is told to quit."""
+    """The life of a helper: an instance of its own over the same memory, and jobs until it is told to quit.
+
+    It traps where thread 0 has given up waiting for another helper; then there is nothing left to do.
+    """
     store = wasmtime.Store(engine)
     serve = wasmtime.Instance(store, module, [memory]).exports(store)["serve"]
     assert isinstance(serve, wasmtime.Func)
-    serve(store, number)
+    with suppress(wasmtime.Trap):
+        serve(store, number)
     store.close()

@@ -8,6 +8,7 @@ again and again, since its peers are microseconds behind, and then sleeps on the
     4 arrived   threads that stand at the barrier
     8 passed    number of barriers that all have passed; threads at a barrier sleep on it
     12 job, 16 count, 20 position   the job in hand: which parts to run, and with what
+    24 lost     1 once thread 0 has given up waiting: then every thread that has to wait traps
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from tinypylm.wasm.atomics import atomic_add, atomic_load, atomic_store, notify,
 from tinypylm.wasm.kernel import Function, Kernel, Ptr
 from tinypylm.wasm.values import Value, i32
 
-EPOCH, ARRIVED, PASSED, JOB, COUNT, POSITION = range(0, 24, 4)
+EPOCH, ARRIVED, PASSED, JOB, COUNT, POSITION, LOST = range(0, 28, 4)
 QUIT, RUN_FORWARD, RUN_PROJECT = range(3)
 RUN_STEP = RUN_FORWARD | RUN_PROJECT
 _LOOKS = 100_000  # about 100 microseconds: longer than Python takes from one token to the next
-_PATIENCE_NS = 10_000_000_000  # a helper that is this late is dead
+PATIENCE_NS = 10_000_000_000  # a helper that is this late is dead
 
 
 def barrier(k: Kernel, thread: i32, *, control_at: int, threads: int) -> None:
-    """Returns when all `threads` have called it. Traps in thread 0 after ten seconds: a helper died."""
+    """Returns when all `threads` have called it. Traps if thread 0 has waited ten seconds: a helper died."""
     control = k.at(control_at)
     passed = k.let(atomic_load(control, PASSED))
     arrived = k.let(atomic_add(k, control, ARRIVED, 1))
@@ -37,14 +38,17 @@ def barrier(k: Kernel, thread: i32, *, control_at: int, threads: int) -> None:
 
 
 def _await_change(k: Kernel, control: Ptr, word: int, known: i32, thread: i32) -> None:
-    """Returns when a word of the control block is no longer `known`. Helpers have no end of patience."""
+    """Returns when a word of the control block is no longer `known`. Only thread 0 can lose its patience."""
     looks = k.var(i32.const(0))
     with k.loop() as leave:
         leave(atomic_load(control, word).differs(known))
         with k.when(looks > _LOOKS):
-            late = wait(k, control, word, known, _PATIENCE_NS)
-            with k.when(late.equals(2) & thread.equals(0)):
+            with k.when(atomic_load(control, LOST)):
                 k.trap()
+            late = wait(k, control, word, known, PATIENCE_NS)
+            with k.when(late.equals(2) & thread.equals(0)):
+                atomic_store(k, control, LOST, i32.const(1))
+                notify(k, control, word)
         looks += 1
 
 

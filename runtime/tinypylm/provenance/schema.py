@@ -79,7 +79,7 @@ def record(keys: Mapping[str, Rule], optional: Mapping[str, Rule] | None = None)
     def check(value: JsonValue, path: str) -> None:
         if not isinstance(value, dict):
             raise _value(path, value, "an object")
-        for key in value.keys() - known.keys():
+        for key in sorted(value.keys() - known.keys()):
             raise _unknown_key(path, key, known)
         for key, rule in known.items():
             if key in value:

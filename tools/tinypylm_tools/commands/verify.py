@@ -10,12 +10,15 @@ from pathlib import Path
 import click
 
 from tinypylm.errors import ErrorCode, ProvenanceError, SlmError, ToolError
+from tinypylm.provenance import ProvenanceCode
 from tinypylm.selector import Verified
 from tinypylm_tools.evidence.book import Book
 from tinypylm_tools.evidence.folder import Folder
 from tinypylm_tools.evidence.quarantine import quarantine
 from tinypylm_tools.evidence.walk import entries_of, verify, verify_parents
 from tinypylm_tools.model_file import open_model
+
+_NOT_DRIFT = {ProvenanceCode.PARENT_MISSING, ProvenanceCode.ENTRY_DISABLED, ProvenanceCode.ENTRY_UNKNOWN}
 
 
 @dataclass(slots=True)
@@ -102,7 +105,7 @@ def _walk(
         assembly = verify(folder, name, report.step)
         verify_parents(folder, assembly.records["receipt"], search, rebuild=replay, on_step=report.step)
     except ProvenanceError as error:
-        if not aside or error.code in {"ParentMissing", "EntryDisabled", "EntryUnknown"}:
+        if not aside or error.code in _NOT_DRIFT:
             raise
         place = quarantine(Book(folder), name, error)
         raise ProvenanceError(error.code, f"{error.message}. Moved aside to {place}; the entry {name!r} is disabled.",

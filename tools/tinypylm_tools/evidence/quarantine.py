@@ -17,6 +17,9 @@ from tinypylm_tools.evidence.folder import Folder, load_record, read_file, save_
 _ROOTS = ("registry", "ledger")
 """What no quarantine can set aside: without them nothing can be written down."""
 
+_BLAMED = {"replay": "receipt"}
+"""Which record is set aside for a step that has none of its own."""
+
 
 def quarantine(book: Book, name: str, error: ProvenanceError) -> Path:
     """Sets aside what `error` was raised for; the folder that now holds it, with `quarantine.json`.
@@ -55,7 +58,7 @@ def _drifted(folder: Folder, name: str, step: str) -> list[str]:
         pins += [fetch for fetch in fetches if fetch["pinned_by"] == "plan"]
     paths = [str(pin["path"]) for pin in pins if not _is_pinned(folder, pin)]
     if not paths:
-        paths = [path_of(step, name)]
+        paths = [path_of(_BLAMED.get(step, step), name)]
     return [path for path in paths if (folder.root / path).is_file()]
 
 

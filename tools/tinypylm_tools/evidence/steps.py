@@ -29,7 +29,7 @@ from tinypylm_tools.evidence.parents import find_parents
 from tinypylm_tools.model_file import ModelFile, open_model
 
 BREEDING = ("compatibility", "lineage", "receipt")
-_LABEL_CHARACTERS = 100
+_LABEL_CHARACTERS, _LINE_CHARACTERS = 100, 200
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}")
 
 
@@ -49,7 +49,7 @@ def candidate(book: Book, path: Path, name: str, label: str | None = None, choic
     """
     folder, file = book.folder, open_model(path)
     _check_place(folder, path, name)
-    naming = Naming(name, label or _label(file), str(file.model.metadata.get("licence") or "not stated"), path.name)
+    naming = Naming(name, label or _label(file), _stated(file.model, "licence"), path.name)
     bodies = {"manifest": derivation.manifest(naming, file.model, file.data, file.sha256)}
     bodies |= _bred(folder, name) or _imported(file, bodies["manifest"])
     choice = choice or Choice()
@@ -92,7 +92,7 @@ def _bred(folder: Folder, name: str) -> dict[str, JsonObject]:
 
 
 def _label(file: ModelFile) -> str:
-    named = str(file.model.metadata.get("name") or file.path.stem)[:_LABEL_CHARACTERS]
+    named = " ".join(str(file.model.metadata.get("name") or file.path.stem).split())[:_LABEL_CHARACTERS]
     return f"{named}, {file.model.config.quantization.label}"
 
 
@@ -108,7 +108,7 @@ def _imported(file: ModelFile, manifest: JsonObject) -> dict[str, JsonObject]:
         "kind": RecordKind.COMPATIBILITY, "version": VERSION, "contract": manifest["contract"], "parents": []}
     operation: JsonObject = {
         "operator": "import", "operator_version": 1, "parents": [],
-        "parameters": {"source": _source(file.model), "source_sha256": metadata.get("source_sha256") or {}}}
+        "parameters": {"source": _stated(file.model, "source"), "source_sha256": metadata.get("source_sha256") or {}}}
     template: JsonObject = {
         "kind": RecordKind.LINEAGE, "version": VERSION, **operation,
         "compatibility": identifier(RecordKind.COMPATIBILITY, report)}
@@ -121,9 +121,10 @@ def _imported(file: ModelFile, manifest: JsonObject) -> dict[str, JsonObject]:
     return {"compatibility": report, "lineage": template, "receipt": receipt}
 
 
-def _source(model: Model) -> str:
-    stated = " ".join(str(model.metadata.get("source") or "").split())
-    return stated[:200] or "not stated"
+def _stated(model: Model, key: str) -> str:
+    """A text of the metadata, on one line."""
+    stated = " ".join(str(model.metadata.get(key) or "").split())
+    return stated[:_LINE_CHARACTERS] or "not stated"
 
 
 def evaluate(
