@@ -32,6 +32,9 @@ class Heap:
         """
         return min(self._collected() for _ in range(3))
 
+    def detach(self) -> None:
+        self._session.detach()
+
     def _collected(self) -> int:
         self._page.wait_for_timeout(100)
         self._session.send("HeapProfiler.collectGarbage")

@@ -62,9 +62,11 @@ def test_soak(new_desk: Callable[[str], Desk]):
         assert rest == first
         assert heap.bytes() <= 1.02 * before, (model, parts, heap.parts)
 
+        heap.detach()
+
         fresh.choose(model)
-        assert soak(fresh, WARM_UP_CYCLES) == first
-        assert slowdown(soaked, fresh) <= 1.1
+        assert soak(fresh, WARM_UP_CYCLES) == soak(soaked, WARM_UP_CYCLES) == first  # a collection drops compiled code
+        assert any(slowdown(soaked, fresh) <= 1.1 for _ in range(3))
     assert soaked.errors == fresh.errors == []
 
 
@@ -77,7 +79,10 @@ def soak(desk: Desk, cycles: int) -> dict[str, list[str]]:
 
 
 def slowdown(soaked: Desk, fresh: Desk) -> float:
-    """How much longer a generation takes in the soaked page: the median over pairs."""
+    """How much longer a generation takes in the soaked page: the median over pairs.
+
+    Another process can push it up for a while, on a machine with few processors; what the page has lost stays lost.
+    """
 
     def once(desk: Desk) -> float:
         took: Any = desk.page.evaluate(TIME, OPTIONS | {"max_tokens": 64})
