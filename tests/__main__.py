@@ -3,6 +3,8 @@
     python -m tests                 everything
     python -m tests quick           ruff, mypy and the tests that need no browser and little time
     python -m tests -- -k sampler   what stands after -- goes to pytest
+    python -m tests contract        what the page's files have to be, without a browser
+    python -m tests smoke MODE      one journey through the page (docs/testing.md lists them)
 
 What it needs (a virtual environment, TypeScript) goes to .tests/, which git ignores, and is kept from run to run.
 """
@@ -25,6 +27,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - an older Python gets to see this
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "runtime"), str(ROOT / "tools")]
 
+from tests import contract, smoke  # noqa: E402 - found through the line above
 from tinypylm.errors import ErrorCode, SlmError, ToolError  # noqa: E402 - found through the line above
 from tinypylm_tools.browser import find_browser  # noqa: E402
 from tinypylm_tools.serving.clients import npm_of_python, npm_on_path, run_npm  # noqa: E402
@@ -43,6 +46,8 @@ Step = tuple[str, Callable[[], None]]
 
 
 def main() -> int:
+    if sys.argv[1:] == ["contract"]:
+        return contract.check(ROOT)
     options = _options()
     terminal = Terminal()
     live = options.interop or os.environ.get("CI") == "true"
@@ -63,13 +68,15 @@ def _options() -> argparse.Namespace:
         description="Make an environment and run every check.",
         epilog="example: python -m tests quick -- -k sampler",
     )
-    parser.add_argument("which", nargs="?", choices=["all", "quick"], default="all", help="default: %(default)s")
+    parser.add_argument("which", nargs="?", choices=["all", "quick"], default="all",
+                        help="default: %(default)s; contract and smoke have options of their own")
     parser.add_argument(
         "--interop", action="store_true", help="also compare with transformers, live (CI=true asks for it too)"
     )
     own, pytest_arguments = _split(sys.argv[1:])
-    options = parser.parse_args(own)
-    options.pytest = pytest_arguments
+    mode = smoke.parse(own[1:]) if own[:1] == ["smoke"] else []
+    options = parser.parse_args([] if mode else own)
+    options.smoke, options.pytest = bool(mode), mode + pytest_arguments
     return options
 
 
@@ -92,7 +99,8 @@ def _steps(options: argparse.Namespace, terminal: Terminal) -> list[Step]:
         ("browser", lambda: _bring_browser(terminal)),
         ("pytest", lambda: _check("-m", "pytest", *chosen, *options.pytest)),
     ]
-    return [step for step in steps if not (quick and step[0] in ("tsc", "browser"))]
+    left_out = {"ruff", "mypy", "tsc"} if options.smoke else {"tsc", "browser"} if quick else set()
+    return [step for step in steps if step[0] not in left_out]
 
 
 def _timed(name: str, step: Callable[[], None]) -> tuple[str, float]:

@@ -23,6 +23,10 @@ settings.register_profile("tinypylm", deadline=None)
 settings.load_profile("tinypylm")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--headed", action="store_true", help="show the browser")
+
+
 @pytest.fixture(scope="session")
 def repo_root() -> Path:
     return Path(__file__).resolve().parent.parent
@@ -50,12 +54,14 @@ def browser_path() -> Path:
 
 
 @pytest.fixture(scope="session")
-def browser(browser_path: Path) -> Iterator[Browser]:
+def browser(browser_path: Path, pytestconfig: pytest.Config) -> Iterator[Browser]:
     """Chromium through Playwright, whose driver needs no download of its own when it is given an executable."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser_path, args=launch_arguments())
+        headless = not pytestconfig.getoption("--headed")
+        chromium = playwright.chromium.launch(
+            executable_path=browser_path, args=launch_arguments(), headless=headless)
         yield chromium
         chromium.close()
 

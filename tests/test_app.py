@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -117,6 +118,45 @@ def test_any_other_exception_becomes_runtime_failed(worker: Worker):
     error = worker.answer("no such method")["error"]
     assert error["code"] == "RuntimeFailed"
     assert "KeyError" in error["message"]
+
+
+@pytest.mark.parametrize("prompt", [None, 7, True, ["a"], {"text": "a"}, ""])
+def test_a_prompt_that_is_not_text_is_refused_by_what_it_is(worker: Worker, prompt: object):
+    error = worker.answer("start", prompt=prompt, options=GREEDY)["error"]
+    assert error["code"] == "EmptyPrompt"
+    assert worker.result("start", prompt="a", options=GREEDY) == {}
+
+
+@pytest.mark.parametrize(("data", "at"), [(b"\xff", 0), (b"ab\xc3", 2), (b"\xed\xa0\x80", 0), (b"a\xc0\x80", 1)])
+def test_a_prompt_in_bytes_that_are_not_utf_8_is_refused_with_the_place(worker: Worker, data: bytes, at: int):
+    error = worker.answer("start", data, options=GREEDY)["error"]
+    assert error["code"] == "PromptNotUtf8"
+    assert error["detail"] == {"byte": at, "prompt_bytes": len(data)}
+
+
+def test_a_prompt_in_utf_8_is_read_as_the_text(worker: Worker):
+    worker.result("start", "aé😀".encode(), options=GREEDY)
+    worker.result("advance", budget_ms=0)
+    assert worker.result("diagnostics")["prompt_tokens"] == 1 + len("aé😀".encode())
+
+
+@pytest.mark.parametrize("options", [None, 7, "greedy", ["temperature"]])
+def test_options_that_are_no_object_are_refused(worker: Worker, options: object):
+    error = worker.answer("start", prompt="a", options=options)["error"]
+    assert (error["code"], error["detail"]["option"]) == ("OptionOutOfRange", "options")
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 3])
+def test_a_stop_while_the_prompt_is_read_ends_with_the_chunk(chunks: int):
+    asked = itertools.count()
+    app = App(NativeHost(), lambda *token: None, lambda: next(asked) >= chunks)
+    app.request("load", "{}", ENDLESS)
+    app.request("start", json.dumps({"prompt": "a" * 200, "options": GREEDY}))
+    app.request("advance", json.dumps({"budget_ms": 10_000}))
+    app.request("stop", "{}")
+    figures = json.loads(app.request("diagnostics", "{}"))["result"]
+    assert (figures["kv_cache_tokens"], figures["generated_tokens"]) == (16 * chunks, 0)
+    assert figures["state"] == "context-ready"
 
 
 def test_answers_are_ascii_whatever_they_hold(worker: Worker):

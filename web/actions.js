@@ -19,6 +19,7 @@ const OPENING = Object.freeze({ phase: "Opening", done_bytes: 0, total_bytes: nu
 
 /**
  * @typedef {import("./client.js").Token} Token
+ * @typedef {import("./client.js").Prompt} Prompt
  * @typedef {import("./store.js").Figures} Figures
  * @typedef {import("./store.js").Progress} Progress
  * @typedef {import("./registry.js").Registry} Registry
@@ -41,12 +42,15 @@ export class Actions {
   #verified = Promise.resolve();
   /** @type {Promise<Registry>} */
   #registry = Promise.resolve(EMPTY_REGISTRY);
+  #known = EMPTY_REGISTRY;
   /** @type {ModuleAssembly | null} of the model that is there, was refused, or comes in */
   #assembly = null;
   /** @type {AbortController | null} */
   #loading = null;
   /** @type {Promise<unknown>} ends when all does that is under way */
   #running = Promise.resolve();
+  /** @type {Promise<void> | null} a Reset, Free or adapter under way: what is asked for meanwhile comes after it */
+  #commanding = null;
   /** @type {Figures} what the page knows and the runtime does not */
   #own_figures = { cross_origin_isolated: globalThis.crossOriginIsolated };
 
@@ -98,7 +102,7 @@ export class Actions {
    */
   load(id) {
     return this.#attempt(async () => {
-      const registry = await this.#registry;
+      const registry = this.#store.snapshot.state === "booting" ? await this.#registry : this.#known;
       this.#store.require("load");
       const entry = findEntry(registry, id);
       await this.#open(id, entry.label, (runtime) => {
@@ -118,8 +122,8 @@ export class Actions {
   }
 
   /**
-   * @param {string} prompt
-   * @param {Record<string, unknown>} options by the runtime's names; what is left out has the runtime's default
+   * @param {Prompt} prompt
+   * @param {unknown} options by the runtime's names; what is left out has the runtime's default
    * @param {(token: Token) => void} [onToken]
    * @returns {Promise<Summary>}
    */
@@ -153,6 +157,7 @@ export class Actions {
 
   /** Ends a generation, or cancels a load; resolves when the page is usable again. */
   async stop() {
+    if (this.#commanding !== null) await this.#commanding;
     const { state } = this.#store.snapshot;
     if (!this.#store.allows("stop")) return { stopped: false };
     if (state === "loading") this.#loading?.abort();
@@ -162,17 +167,29 @@ export class Actions {
   }
 
   /**
+   * What a package for the loaded model holds; nothing changes.
+   * @param {ArrayBuffer} data
+   * @param {Record<string, unknown>} params {scale}
+   */
+  validateAdapter(data, params) {
+    return this.#attempt(async () => {
+      this.#store.require("adapt");
+      return this.#client.request("validate_adapter", params, data);
+    });
+  }
+
+  /**
    * Changes the weights of the loaded model by a package.
    * @param {ArrayBuffer} data
    * @param {Record<string, unknown>} params {scale}
    */
   applyAdapter(data, params) {
-    return this.#attempt(() => this.#adapt("apply_adapter", params, data));
+    return this.#alone(() => this.#adapt("apply_adapter", params, data));
   }
 
   /** The weights are the file's again. */
   detachAdapters() {
-    return this.#attempt(() => this.#adapt("detach_adapters"));
+    return this.#alone(() => this.#adapt("detach_adapters"));
   }
 
   reset() {
@@ -227,7 +244,7 @@ export class Actions {
    */
   async #attempt(run) {
     if (!this.#store.allows("reload")) this.#store.update({ notice: null });
-    const outcome = run();
+    const outcome = this.#commanding === null ? run() : this.#commanding.then(run);
     this.#running = Promise.allSettled([this.#running, outcome]).then(() => undefined);
     try {
       return await outcome;
@@ -242,12 +259,26 @@ export class Actions {
    * @param {Partial<import("./store.js").Snapshot>} [patch]
    */
   #command(event, patch = {}) {
-    return this.#attempt(async () => {
+    return this.#alone(async () => {
       this.#store.require(event);
       const figures = await this.#client.request(event);
       if (event === "free") this.#assembly = null;
-      this.#store.dispatch(event, { ...patch, ...this.#shown(figures) });
+      this.#store.dispatch(event, { ...patch, ...this.#shown(figures, patch.modelId) });
     });
+  }
+
+  /**
+   * An attempt that lasts a message or two: what is asked for meanwhile comes after it.
+   * @template T
+   * @param {() => Promise<T>} run
+   */
+  #alone(run) {
+    const command = this.#attempt(run);
+    const ended = command.then(() => undefined, () => undefined).then(() => {
+      if (this.#commanding === ended) this.#commanding = null;
+    });
+    this.#commanding = ended;
+    return command;
   }
 
   /**
@@ -303,7 +334,7 @@ export class Actions {
     const cancelled = error instanceof DOMException && error.name === "AbortError";
     if (this.#loading === loading && this.#store.snapshot.state === "loading") {
       const figures = await this.#client.request("diagnostics");
-      const patch = { modelId: null, modelLabel: null, progress: null, ...this.#shown(figures) };
+      const patch = { modelId: null, modelLabel: null, progress: null, ...this.#shown(figures, null) };
       const event = error instanceof AssemblyError ? "unproven" : "rejected";
       this.#store.dispatch(cancelled ? "cancelled" : event, patch);
     }
@@ -311,13 +342,13 @@ export class Actions {
   }
 
   /**
-   * @param {string} prompt
-   * @param {Record<string, unknown>} options
+   * @param {Prompt} prompt
+   * @param {unknown} options
    * @param {(token: Token) => void} onToken
    */
   async #stream(prompt, options, onToken) {
     const summary = await this.#client.generate(prompt, options, {
-      accepted: () => this.#transcript.begin(prompt),
+      accepted: () => this.#transcript.begin(typeof prompt === "string" ? prompt : new TextDecoder().decode(prompt)),
       token: (token) => {
         this.#transcript.append(token.text);
         onToken(token);
@@ -341,9 +372,12 @@ export class Actions {
     this.#store.update(this.#shown(await this.#client.request("diagnostics")));
   }
 
-  /** @param {Figures} figures */
-  #shown(figures) {
-    const { modelId, lastErrorCode } = this.#store.snapshot;
+  /**
+   * @param {Figures} figures
+   * @param {string | null} [modelId] of the registry; null where none of it is loaded
+   */
+  #shown(figures, modelId = this.#store.snapshot.modelId) {
+    const { lastErrorCode } = this.#store.snapshot;
     const model_id = modelId ?? figures["model_id"] ?? null;
     const last_error_code = lastErrorCode ?? figures["last_error_code"] ?? null;
     const known = { ...NO_ASSEMBLY, ...this.#own_figures, ...this.#assembly?.figures };
@@ -356,6 +390,7 @@ export class Actions {
     if (known.models.length > 0) return known;
     try {
       const registry = await fetchRegistry(this.#ledger, this.#base);
+      this.#known = registry;
       this.#store.update({ models: registry.models });
       return registry;
     } catch (error) {
@@ -384,7 +419,7 @@ export class Actions {
 
   /** @param {PageError} error */
   #died(error) {
-    this.#loading?.abort();
+    this.#loading?.abort(error);
     this.#transcript.flush();
     this.#store.dispatch("died", { modelId: null, modelLabel: null, progress: null });
     this.#report(error);

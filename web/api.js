@@ -21,6 +21,7 @@ export function createApi(actions, booted) {
     step: () => actions.step(),
     /** Ends a generation or cancels a load: {stopped}, false if nothing ran. */
     stop: () => actions.stop(),
+    validateAdapter,
     /** Changes the loaded model's weights by a package, times `scale`; the context is gone. */
     applyAdapter,
     /** The weights are the file's again. */
@@ -33,14 +34,14 @@ export function createApi(actions, booted) {
 
   /**
    * Starts at once; an async iterator of {id, text, logprob, index}, whose end carries {finish_reason, text, figures}.
-   * @param {string} prompt
+   * @param {import("./client.js").Prompt} prompt text, or its UTF-8
    * @param {Record<string, unknown>} [options] temperature, top_k, top_p, min_p, repetition_penalty, seed,
    *   max_tokens, stop_strings; an unknown name is refused
    */
   function generate(prompt, options = {}) {
     return new TokenStream(
       async (/** @type {(token: import("./client.js").Token) => void} */ push) => {
-        if (typeof prompt !== "string") throw notText(prompt);
+        if (typeof prompt !== "string" && !(prompt instanceof Uint8Array)) throw notText(prompt);
         return actions.generate(prompt, plain(options), push);
       },
       () => actions.stop(),
@@ -54,23 +55,38 @@ export function createApi(actions, booted) {
   async function applyAdapter(bytes, { scale } = {}) {
     return actions.applyAdapter(new Uint8Array(bytes).slice().buffer, plain(scale === undefined ? {} : { scale }));
   }
+
+  /**
+   * What a package for the loaded model holds: {format, entries, package_bytes, scale, checksum}; nothing changes.
+   * @param {ArrayBuffer | Uint8Array} bytes
+   * @param {{scale?: number}} [options]
+   */
+  async function validateAdapter(bytes, { scale } = {}) {
+    return actions.validateAdapter(new Uint8Array(bytes).slice().buffer, plain(scale === undefined ? {} : { scale }));
+  }
 }
 
 /**
- * Options as JSON can carry them: what has no JSON number goes as text, so that the refusal can name it.
- * @param {Record<string, unknown>} options
+ * Options as JSON can carry them: what has no JSON value goes as text, so that the refusal can name it.
+ * @template T
+ * @param {T} options
+ * @returns {T}
  */
 export function plain(options) {
-  return Object.fromEntries(Object.entries(options).map(([name, value]) => [name, plainValue(value)]));
+  try {
+    return JSON.parse(JSON.stringify(options, (_, value) => plainValue(value)));
+  } catch (error) {
+    throw new PageError("OptionOutOfRange", `The options cannot be written as JSON (${error}). Give names and values.`);
+  }
 }
 
 /** @param {unknown} value */
 function plainValue(value) {
-  if (typeof value === "bigint" || typeof value === "function") return String(value);
+  if (["bigint", "function", "symbol"].includes(typeof value)) return String(value);
   return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
 }
 
 /** @param {unknown} prompt */
 function notText(prompt) {
-  return new PageError("EmptyPrompt", `The prompt is ${typeof prompt}; it has to be a string that is not empty.`);
+  return new PageError("EmptyPrompt", `The prompt is ${prompt === null ? "null" : typeof prompt}; it has to be a string, or a Uint8Array of UTF-8, that is not empty.`);
 }

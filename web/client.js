@@ -6,6 +6,7 @@ import { threadsHere } from "./threads.js";
 import { startWorker } from "./worker-start.js";
 
 /**
+ * @typedef {string | Uint8Array<ArrayBuffer>} Prompt text, or its UTF-8
  * @typedef {{id: number, text: string, logprob: number, index: number}} Token
  * @typedef {{accepted?: () => void, token?: (token: Token) => void}} Listeners
  * @typedef {{resolve: (result: any) => void, reject: (error: PageError) => void, listeners: Listeners}} Pending
@@ -75,14 +76,15 @@ export class Client {
   }
 
   /**
-   * @param {string} prompt
-   * @param {Record<string, unknown>} options
+   * @param {Prompt} prompt
+   * @param {unknown} options
    * @param {Listeners} listeners
    * @returns {Promise<import("./actions.js").Summary>}
    */
   generate(prompt, options, listeners) {
     this.#signalStop(0);
-    return this.request("generate", { prompt, options }, undefined, listeners);
+    if (typeof prompt === "string") return this.request("generate", { prompt, options }, [], listeners);
+    return this.request("generate", { options }, prompt.slice().buffer, listeners);
   }
 
   /** @returns {Promise<{stopped: boolean}>} */
@@ -98,7 +100,7 @@ export class Client {
 
   /** @param {any} message */
   #receive(message) {
-    if (message.event !== undefined) return this.#notice(message);
+    if (message.event !== undefined) return (this.#events[message.event] ?? this.#misunderstood)(message);
     const pending = this.#pending.get(message.id);
     this.#pending.delete(message.id);
     if (message.error === undefined) return pending?.resolve(message.result);
@@ -107,15 +109,18 @@ export class Client {
     return pending?.reject(PageError.from(message.error));
   }
 
-  /** @param {any} message */
-  #notice({ event, request, tokens, thread, lock, ...progress }) {
-    if (event === "boot") return this.#watcher.onBoot(progress);
-    if (event === "verified") return this.#onVerified();
-    if (event === "alive") return void navigator.locks.request(lock, () => this.#outlived(thread));
-    const { listeners } = this.#pending.get(request) ?? {};
-    if (event === "accepted") return listeners?.accepted?.();
-    for (const token of tokens) listeners?.token?.(token);
-  }
+  /** @type {Readonly<Record<string, (message: any) => void>>} by event */
+  #events = Object.freeze({
+    alive: ({ thread, lock }) => void navigator.locks.request(lock, () => this.#outlived(thread)),
+    verified: () => this.#onVerified(),
+    boot: ({ event, ...progress }) => this.#watcher.onBoot(progress),
+    accepted: ({ request }) => this.#pending.get(request)?.listeners.accepted?.(),
+    tokens: ({ request, tokens }) => {
+      for (const token of tokens) this.#pending.get(request)?.listeners.token?.(token);
+    },
+  });
+
+  #misunderstood = (/** @type {any} */ { event }) => this.fail(`it reported "${event}", which is not in the protocol`);
 
   /**
    * Ends the worker, and says so to who watches it.

@@ -2,6 +2,7 @@
 // The helper threads of one worker: started once, before any model, since a thread that computes cannot start others.
 
 import { PageError } from "./page-error.js";
+import { trustedScript } from "./trusted-script.js";
 
 const PATIENCE_MS = 10_000;
 
@@ -30,7 +31,7 @@ export async function startHelpers(count, lock, onAlive) {
  * @returns {Promise<Worker>}
  */
 function started(number, name) {
-  const helper = new Worker(new URL("helper.js", import.meta.url), { type: "module", name });
+  const helper = new Worker(trustedScript("helper.js"), { type: "module", name });
   return new Promise((resolve, reject) => {
     const fail = (/** @type {string} */ reason) => reject(notStarted(number, reason));
     const patience = setTimeout(fail, PATIENCE_MS, `it did not answer within ${PATIENCE_MS / 1000} seconds`);

@@ -71,7 +71,7 @@ export class ModuleAssembly {
    */
   async #load(known, { fetches, phases }) {
     const either = new AbortController();
-    this.#runtime.signal.addEventListener("abort", () => either.abort());
+    this.#runtime.signal.addEventListener("abort", () => either.abort(this.#runtime.signal.reason));
     const components = fetches.map(({ component }) => component).filter((name) => !APART.includes(name));
     const evidence = Promise.all(components.map((component) => this.#evidence(component, either.signal)));
     /** @type {unknown} */

@@ -20,7 +20,7 @@
  *   assemble     {name, files, sha256,     files   figures
  *                 keep_as}
  *   keep                                           {kept}: how many files were put into the Cache API
- *   generate     {prompt, options}                 {finish_reason, text, figures}, after its last token
+ *   generate     {prompt, options}         prompt  {finish_reason, text, figures}, after its last token
  *   step                                           {id, text, logprob, index}
  *   stop                                           {stopped}: false if nothing ran
  *   reset                                          figures
@@ -31,7 +31,8 @@
  *   detach_adapters                                figures; the context is gone
  *   calibrate    {seconds}                         {macs_per_second, macs_per_token}, of the loaded model's type
  *
- * `text` of a generation is what a stop found held back: the start of a character or of a stop string.
+ * A prompt is text among the params, or without them its UTF-8 as data. `text` of a generation is what a stop found held
+ * back: the start of a character or of a stop string.
  * `control` is a SharedArrayBuffer of one i32, or null where the page is not cross-origin isolated. The page sets it
  * to 1 beside a `stop` request: Python looks at it after every token, so a batch ends early and the request gets in.
  * Without it a batch is one token.
@@ -59,6 +60,7 @@ const POST_MS = 2;
 
 /** @type {Python | null} */
 let python = null;
+let booted = false;
 let batch_ms = 0;
 /** @type {(() => Promise<void>)[]} what a quiet moment is waited for to keep */
 let unkept = [];
@@ -70,7 +72,7 @@ const METHODS = Object.freeze({
   load: ({ params, data }) => withBytes(data, (file) => ask("load", params, file)),
   assemble: ({ params, data }) => assemble(params, data),
   keep: () => keepAll(),
-  generate: ({ id, params }) => generate(id, params),
+  generate: ({ id, params, data }) => generate(id, params, data),
   step: passOn, stop: passOn, reset: passOn, free: passOn, diagnostics: passOn, calibrate: passOn,
   validate_adapter: passOnBytes, apply_adapter: passOnBytes, detach_adapters: passOn,
 });
@@ -115,6 +117,8 @@ function started() {
 
 /** @param {Record<string, any>} params */
 async function boot({ vendor, manifest, lock, control, threads, kv_cache, keeps }) {
+  if (booted) throw new PageError("Busy", "Python has been started in this worker. Start another worker.");
+  booted = true;
   holdLock(lock);
   const flag = control === null ? null : new Int32Array(control);
   batch_ms = flag === null ? 0 : BATCH_MS;
@@ -184,9 +188,10 @@ let generating = 0;
  * Runs one generation in batches, giving messages a turn between them.
  * @param {number} id
  * @param {object} params
+ * @param {ArrayBuffer[]} data the prompt in UTF-8, where `params` does not have it
  */
-async function generate(id, params) {
-  ask("start", params);
+async function generate(id, params, data) {
+  await withBytes(data, (prompt) => ask("start", params, prompt));
   generating = id;
   self.postMessage({ event: "accepted", request: id });
   for (;;) {

@@ -1,7 +1,7 @@
 """The worker's door to one session: a method and JSON in, JSON out. No exception passes it and no browser API is used.
 
-An answer is {"result": ...} or {"error": {"code", "message", "detail"}}, in ASCII. Tokens of a running generation go
-out through `emit` as soon as they are chosen, so that a stop is seen before the next one.
+An answer is {"result": ...} or {"error": {"code", "message", "detail"}}, as `telemetry` writes it. Tokens of a running
+generation go out through `emit` as soon as they are chosen, so that a stop is seen before the next one.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from dataclasses import asdict
 from time import perf_counter
 from typing import cast
 
+from tinypylm import telemetry
 from tinypylm.assembly import assemble
 from tinypylm.calibration import kernel_rate, macs_per_token
-from tinypylm.errors import ErrorCode, OptionError, SlmError
+from tinypylm.errors import ErrorCode, OptionError, SessionError, SlmError
 from tinypylm.format import parse_header
 from tinypylm.generation import Deliver
 from tinypylm.hosts import Buffer, Host
@@ -52,12 +53,12 @@ class App:
     def request(self, method: str, params_json: str, data: Buffer = b"") -> str:
         """The answer to one request, as JSON."""
         try:
-            answer: Answer = {"result": self._methods[method](json.loads(params_json), data)}
+            return telemetry.encode({"result": self._methods[method](json.loads(params_json), data)})
         except SlmError as error:
-            answer = {"error": {"code": error.code, "message": error.message, "detail": error.detail}}
+            answer: Answer = {"code": error.code, "message": error.message, "detail": error.detail}
         except Exception as error:  # noqa: BLE001 - the one boundary: whatever happens, the page gets an answer
-            answer = {"error": _runtime_failed(error)}
-        return json.dumps(answer, ensure_ascii=True, allow_nan=False)
+            answer = _runtime_failed(error)
+        return telemetry.encode({"error": answer})
 
     def _inspect(self, params: Params, data: Buffer) -> Answer:
         """What the first 108 bytes of a file promise; if they are refused, no more of it is downloaded."""
@@ -82,8 +83,8 @@ class App:
         return {**assemble(self._session, cast(str, params["name"]), files, kv_cache_option(self._kv_cache))}
 
     def _start(self, params: Params, data: Buffer) -> Answer:
-        options = SamplingOptions.from_dict(cast(Mapping[str, object], params["options"]))
-        self._session.start(cast(str, params["prompt"]), options)
+        options = SamplingOptions.from_dict(params.get("options"))
+        self._session.start(_prompt(params, data), options)
         self._held_back = ""
         return {}
 
@@ -144,6 +145,27 @@ class App:
 
     def _diagnostics(self, params: Params, data: Buffer) -> Answer:
         return {**self._session.diagnostics()}
+
+
+def _prompt(params: Params, data: Buffer) -> str:
+    """The `prompt` of a request, or where it has none, its data as UTF-8. Raises SessionError."""
+    prompt = params["prompt"] if "prompt" in params else _text(bytes(data))
+    if not isinstance(prompt, str):
+        found = type(prompt).__name__
+        message = f"the prompt is a value of type {found}; it has to be text that is not empty"
+        raise SessionError(ErrorCode.EMPTY_PROMPT, message, {"found": found})
+    return prompt
+
+
+def _text(prompt: bytes) -> str:
+    try:
+        return prompt.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SessionError(
+            ErrorCode.PROMPT_NOT_UTF8,
+            f"the prompt is not UTF-8 from byte {error.start} of {len(prompt)} on ({error.reason}); encode it as UTF-8",
+            {"byte": error.start, "prompt_bytes": len(prompt)},
+        ) from error
 
 
 def _scale(params: Params) -> float | None:

@@ -133,7 +133,7 @@ class Engine:
         self._forward, self._step, self._project = self._parts(instance)
         self._candidates = instance.export("candidates")
         self._candidates_at = plan.regions["candidates"].address + CANDIDATE_HEADER_BYTES
-        self._logits_pending = False
+        self._logits_pending, self._widest_pass = False, 0
         self._found: dict[int, Candidates] = {}
 
     @classmethod
@@ -168,6 +168,11 @@ class Engine:
             raise SessionError(ErrorCode.MODEL_NOT_LOADED, "this engine was freed: load the model again")
         return self._instance
 
+    @property
+    def scratch_peak_bytes(self) -> int:
+        """The most of the scratch arena that a prompt and what followed it have needed since the model was loaded."""
+        return self.plan.scratch_peak_bytes(self._widest_pass, self.threads) if self._widest_pass else 0
+
     def prefill(self, ids: Sequence[int], position: int) -> None:
         """Takes 1 to `chunk_tokens` tokens from `position` on through the network; the last one's logits can be had."""
         self._check(ids, position)
@@ -175,7 +180,7 @@ class Engine:
         rows = b"".join(token.to_bytes(4, "little").ljust(stride, b"\0") for token in ids)
         self._live().write(self.plan.regions["tokens"].address, rows)
         self._forward(len(ids), position)
-        self._logits_pending = True
+        self._logits_pending, self._widest_pass = True, max(self._widest_pass, len(ids))
 
     def _check(self, ids: Sequence[int], position: int) -> None:
         if not 1 <= len(ids) <= self.chunk_tokens:

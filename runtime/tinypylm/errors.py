@@ -35,6 +35,7 @@ class ErrorCode(StrEnum):
     UNKNOWN_OPTION = "UnknownOption"
     OPTION_OUT_OF_RANGE = "OptionOutOfRange"
     EMPTY_PROMPT = "EmptyPrompt"
+    PROMPT_NOT_UTF8 = "PromptNotUtf8"
     CONTEXT_EXCEEDED = "ContextExceeded"
     MODEL_NOT_LOADED = "ModelNotLoaded"
     NO_CONTEXT = "NoContext"

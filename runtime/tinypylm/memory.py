@@ -83,6 +83,13 @@ class MemoryPlan:
         """Everything that is neither file nor KV cache."""
         return self.used_bytes - self.regions["file"].size_bytes - self.kv_cache_bytes
 
+    def scratch_peak_bytes(self, tokens: int, threads: int) -> int:
+        """Scratch that passes of at most `tokens` tokens on `threads` threads have written to, whole rows."""
+        rows = dict.fromkeys(self.regions, tokens) | dict.fromkeys(PRIVATE_REGIONS, threads * tokens)
+        rows["scores"] = threads
+        scratch = self.regions.keys() - {"file", "k_cache", "v_cache"}
+        return sum(min(self.regions[name].size_bytes, rows[name] * self.regions[name].stride_bytes) for name in scratch)
+
 
 def padded_head_dim(config: ModelConfig) -> int:
     """Floats between two positions of a head in the KV cache: head_dim, up to whole vectors."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from typing import cast
 
 from tinypylm.errors import ErrorCode, OptionError
 from tinypylm.memory import MAX_CANDIDATES, KVCache
@@ -48,11 +49,13 @@ class SamplingOptions:
         _require("stop_strings", self.stop_strings, _are_stop_strings, _STOP_STRINGS_RULE)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, object]) -> SamplingOptions:
+    def from_dict(cls, values: object) -> SamplingOptions:
         """Options from JSON values: names left out keep their default, seed may be a decimal string.
 
         A seed above 2^53 has to be a string where JSON comes from JavaScript, whose numbers cannot hold it.
         """
+        _require("options", values, lambda found: isinstance(found, Mapping), "an object of names and values")
+        values = cast(Mapping[str, object], values)
         known = [field.name for field in fields(cls)]
         for name in values:
             if name not in known:

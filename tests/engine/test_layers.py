@@ -11,8 +11,8 @@ import pytest
 
 ORDER = [
     "errors", "config", "memory", "canonical", "quant", "format", "wasm", "kernels", "families", "hosts", "engine",
-    "adapters", "tokenizer", "options", "sampler", "diagnostics", "session", "provenance", "selector", "assembly",
-    "app",
+    "adapters", "tokenizer", "options", "sampler", "diagnostics", "session", "telemetry", "provenance", "selector",
+    "assembly", "app",
 ]
 HOSTS = {"hosts/browser.py": {"js", "pyodide"}, "hosts/native.py": {"wasmtime"}}
 

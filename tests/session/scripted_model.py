@@ -3,11 +3,15 @@ alone decides the next one (logits = output @ embedding[token])."""
 
 from __future__ import annotations
 
+from array import array
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
 from tinypylm.config import DType, Family, ModelConfig, Role, expected_tensors
+from tinypylm.format import Vocabulary
+from tinypylm.format.vocabulary import PreTokenizer, TokenKind
 from tinypylm_tools.slm_writer import Payload, seal
 
 BOS, EOS = 256, 257
@@ -46,11 +50,29 @@ def config(context_length: int, hidden: int = HIDDEN) -> ModelConfig:
     )
 
 
-def sealed(model_config: ModelConfig, tensors: dict[Role, np.ndarray]) -> bytes:
+def token_model(tokens: list[bytes], name: str) -> bytes:
+    """A `.slm` file called `name` that continues an "a" by these tokens, one after the other, and then ends."""
+    said = range(EOS + 2, EOS + 2 + len(tokens))
+    following = dict(pairwise([ord("a"), *said, EOS]))
+    signs = np.random.default_rng(5).choice(np.array([-1, 1], np.float32), (said.stop, HIDDEN))
+    output = np.zeros_like(signs)
+    for token, successor in following.items():
+        output[successor] += signs[token]
+    texts = [*(bytes([byte]) for byte in range(256)), b"<bos>", b"<eos>", b"<pad>", *tokens]
+    kinds = bytes([TokenKind.BYTE]) * 256 + bytes([TokenKind.SPECIAL]) * 3 + bytes(len(tokens))
+    vocabulary = Vocabulary(PreTokenizer.NONE, texts, kinds, array("I"))
+    tensors = {Role.TOK_EMBEDDINGS: signs, Role.OUTPUT: output}
+    return sealed(replace(config(64), vocab_size=said.stop), tensors, vocabulary, name)
+
+
+def sealed(
+    model_config: ModelConfig, tensors: dict[Role, np.ndarray], vocabulary: Vocabulary | None = None,
+    name: str = "scripted",
+) -> bytes:
     """The file with these tensors; norms are ones, all other tensors zeros."""
     payloads = {}
     for spec in expected_tensors(model_config):
         fill = np.ones if spec.role in (Role.FINAL_NORM, Role.ATTN_NORM, Role.MLP_NORM) else np.zeros
         values = tensors.get(spec.role, fill(spec.shape, np.float32)) if spec.layer is None else fill(spec.shape)
         payloads[spec.role, spec.layer] = Payload(DType.F32, values.astype("<f4").tobytes())
-    return seal(model_config, payloads, None, {"name": "scripted"})
+    return seal(model_config, payloads, vocabulary, {"name": name})

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.transitions import SESSION
 from tinypylm.errors import ErrorCode, SessionError
 from tinypylm.states import TRANSITIONS, Event, State, after
 
@@ -21,6 +22,21 @@ def test_a_request_outside_the_table_is_refused_with_the_code_of_its_state(state
     assert caught.value.code is REFUSAL[state]
     assert event in caught.value.message
     assert caught.value.detail == {"state": state, "request": event}
+
+
+def test_every_pair_of_a_state_and_an_event_does_what_the_documentation_says():
+    assert sorted(SESSION.following) == sorted(State)
+    assert SESSION.events == sorted(Event)
+    for state in State:
+        for event in Event:
+            assert outcome(state, event) == SESSION.following[state].get(event, SESSION.refusal[state])
+
+
+def outcome(state: State, event: Event) -> str:
+    try:
+        return after(state, event)
+    except SessionError as error:
+        return error.code
 
 
 def test_every_state_can_be_reached_and_left():

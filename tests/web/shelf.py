@@ -43,8 +43,8 @@ Json = Any
 """What a test changes as it likes; the page is what says whether it still is a record."""
 
 
-def make(folder: Path) -> Path:
-    """`plain` and, the same file with an ASP1 and an ALR1 package, `stacked`."""
+def make(folder: Path, kinds: tuple[PackageFormat, PackageFormat] = (PackageFormat.ASP1, PackageFormat.ALR1)) -> Path:
+    """`plain` and, the same file with a package of each of `kinds`, `stacked`."""
     folder.mkdir(exist_ok=True)
     (folder / "smoke.toml").write_text(SUITE)
     work = sidecar.Items.of([load_suite(folder / "smoke.toml")], [])
@@ -52,10 +52,10 @@ def make(folder: Path) -> Path:
     path = folder / f"{BASE}.slm"
     shutil.copy(ROOT / "models" / "fixtures" / "tiny-test-model-q8_0.slm", path)
     steps.admit_import(book, path, work)
-    for seed, kind in enumerate((PackageFormat.ASP1, PackageFormat.ALR1)):
+    for seed, kind in enumerate(kinds):
         _write_adapter(book.folder, path, kind, seed)
         adapters.evaluate_adapter(book.folder, f"{kind.name.lower()}.{kind.name.lower()}", work)
-    stack = [book.folder.adapter("asp1.asp1"), book.folder.adapter("alr1.alr1")]
+    stack = [book.folder.adapter(f"{kind.name.lower()}.{kind.name.lower()}") for kind in kinds]
     steps.candidate(book, path, STACKED, "Plain, changed twice")
     steps.evaluate(book, STACKED, work, stack)
     steps.promote(book, STACKED)

@@ -19,7 +19,7 @@ ENCODED = {name: b64encode(data).decode() for name, data in FILES.items()}
 
 ASK_WORKER = """async (files) => {
   const { Client } = await import(`${location.origin}/client.js`);
-  const client = new Client(new URL("/worker.js", location.href), { onBoot() {}, onDeath() {} });
+  const client = new Client({ onBoot() {}, onDeath() {} });
   const { parseManifest } = await import(`${location.origin}/runtime-manifest.js`);
   const manifest = await (await fetch("/vendor/manifest.json")).arrayBuffer();
   await client.boot(new URL("/vendor/", location.href), await parseManifest(manifest));

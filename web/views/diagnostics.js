@@ -24,7 +24,8 @@ const GROUPS = Object.freeze([
   ]],
   ["Memory", [
     ["linear_memory_bytes", "Linear memory"], ["planned_memory_bytes", "Planned"], ["file_bytes", "Model file"],
-    ["kv_cache", "KV cache, type"], ["kv_cache_bytes", "KV cache"], ["scratch_arena_bytes", "Scratch arena"], ["module_bytes", "Compiled module"],
+    ["kv_cache", "KV cache, type"], ["kv_cache_bytes", "KV cache"], ["scratch_arena_bytes", "Scratch arena"],
+    ["scratch_arena_peak_bytes", "Scratch arena used"], ["module_bytes", "Compiled module"],
   ]],
   ["Model", [
     ["model_id", "Model"], ["family", "Family"], ["quantization", "Quantization"], ["vocab_size", "Vocabulary"],

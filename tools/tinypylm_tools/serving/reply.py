@@ -9,11 +9,12 @@ from io import FileIO
 
 from .request import Refusal
 
-# Everything comes from this server, and nothing may frame it. WebAssembly may be compiled; eval may not run.
+# Everything comes from this server, and nothing may frame it. WebAssembly may be compiled; eval may not run,
+# and no text becomes markup or a script's address but through the policy of web/trusted-script.js.
 _POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src 'self'; "
     "style-src 'self'; img-src 'self' data:; font-src 'self'; manifest-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
+    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types tinypylm"
 )
 
 # On every reply, errors too. Opener and embedder policy together make the page cross-origin isolated.
