@@ -54,8 +54,8 @@ export function importRuntime(pyodide) {
 }
 
 /**
- * The interpreter runs when its files were verified. That takes less time than compiling it, and once Python runs, nothing
- * else does in this worker: then nobody could be told that a model may be asked for.
+ * Python runs when its files were verified; from a snapshot, when that was verified too. Once it runs, nothing else does
+ * in this worker for a while: then nobody could be told that a model may be asked for.
  * @param {Vendored} vendored
  * @param {Promise<unknown>} rest what is fetched besides
  * @param {() => void} onVerified
@@ -63,11 +63,12 @@ export function importRuntime(pyodide) {
  */
 async function load(vendored, rest, onVerified, options) {
   const modules = Promise.all(MODULES.map((name) => vendored.import(FOLDER + name)));
-  const early = fetchEarly(vendored, modules);
+  const early = fetchEarly(vendored, modules, () => started);
   const verified = Promise.all([early.verified, rest]).then(() => vendored.agreed()).then(onVerified);
   const failure = verified.then(() => new Promise(() => undefined));
-  failure.catch(() => undefined); // nobody waits for it yet, nor any more if something else fails first
   const all_options = { indexURL: vendored.url(FOLDER), ...options(verified) };
+  const started = "_loadSnapshot" in all_options ? Promise.resolve() : verified; // a snapshot waits by itself
+  failure.catch(() => undefined); // nobody waits for it yet, nor any more if something else fails first
   try {
     const [{ loadPyodide }] = await modules;
     return await Promise.race([loadPyodide(all_options), failure]);
@@ -82,8 +83,9 @@ async function load(vendored, rest, onVerified, options) {
  * `verified` rejects where it would wait for ever.
  * @param {Vendored} vendored
  * @param {Promise<unknown>} modules
+ * @param {() => Promise<void>} mayRun what the interpreter waits for once it is compiled
  */
-function fetchEarly(vendored, modules) {
+function fetchEarly(vendored, modules, mayRun) {
   const { fetch } = self;
   const { instantiateStreaming } = WebAssembly;
   const responses = new Map(FILES.map((name) => [vendored.url(FOLDER + name), vendored.fetch(FOLDER + name)]));
@@ -92,7 +94,7 @@ function fetchEarly(vendored, modules) {
   const verified = Promise.all([modules, compiled, ...responses.values()]).then(() => vendored.agreed());
   self.fetch = (input, init) => responses.get(String(input)) ?? fetch(input, init);
   WebAssembly.instantiateStreaming = async (_, imports) => {
-    const [module] = await Promise.all([compiled, verified]);
+    const [module] = await Promise.all([compiled, mayRun()]);
     return { module, instance: await WebAssembly.instantiate(module, imports) };
   };
   return {
