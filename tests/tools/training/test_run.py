@@ -23,13 +23,15 @@ from tinypylm_tools.training import checkpoint, network
 from tinypylm_tools.training.corpus import is_held_out
 from tinypylm_tools.training.description import read_description
 from tinypylm_tools.training.export import Exported, export
-from tinypylm_tools.training.opening import Places, open_run
+from tinypylm_tools.training.opening import open_run
+from tinypylm_tools.training.places import Places
 from tinypylm_tools.training.run import Run
 
 MUON = 'optimiser = "muon"\n'
 
 
 def opened(places: Places) -> Run:
+    places.folder.mkdir(exist_ok=True)
     return open_run(read_description(places.description), places, lambda _: None)
 
 
@@ -139,6 +141,7 @@ def test_patience_ends_a_run_that_gets_no_better(tmp_path: Path) -> None:
 def test_progress_is_told_with_loss_and_speed(tmp_path: Path) -> None:
     told: list[str] = []
     places = make_places(tmp_path, description())
+    places.folder.mkdir()
     open_run(read_description(places.description), places, told.append).go(told.append)
     assert told[0].startswith("94 documents to train on, 2 held out; left out: 0 repeated")
     assert any(line.startswith("step 20, epoch ") and line.endswith(" tokens/s") for line in told)

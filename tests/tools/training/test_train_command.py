@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import click
@@ -16,12 +16,12 @@ from click.testing import CliRunner, Result
 pytest.importorskip("torch", reason="the extra [train] is not installed")
 pytest.importorskip("tokenizers", reason="the extra [train] is not installed")
 
-from tests.tools.training.tiny import SCHEDULE, TRAINING, description, make_places
+from tests.tools.training.tiny import LLAMA, SCHEDULE, TRAINING, description, make_places
 from tinypylm.format import parse
 from tinypylm_tools.cli import main
 from tinypylm_tools.training import checkpoint
 from tinypylm_tools.training.description import Card, Data, Description, Schedule, Shape, Training
-from tinypylm_tools.training.opening import Places
+from tinypylm_tools.training.places import Places
 from tinypylm_tools.training.run import Run
 
 
@@ -85,6 +85,36 @@ def test_a_run_can_start_from_a_packed_model(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     model = parse((child.folder / "tiny-f32.slm").read_bytes())
     assert model.metadata["lineage_sha256"].keys() == {"tiny_f32_slm"}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("change", "code"), [
+    (("heads = 4", "heads = 3"), "UnsupportedCheckpoint"),
+    (("hidden_size = 64", "hidden_size = 8192"), "BudgetExceeded"),
+])
+def test_a_model_that_no_file_can_hold_is_refused_before_a_step(
+    tmp_path: Path, change: tuple[str, str], code: str
+) -> None:
+    places = make_places(tmp_path, description(model=LLAMA.replace(*change)))
+    result = run(places)
+    assert result.exit_code == 1
+    assert f"[{code}]" in result.stderr
+    assert not list(places.folder.glob("*.pt"))
+
+
+def test_a_folder_in_which_another_process_trains_is_refused(tmp_path: Path) -> None:
+    places = make_places(tmp_path, description())
+    with places.claimed():
+        result = run(places)
+    assert result.exit_code == 1
+    assert "another process trains in" in result.stderr
+    assert "[RunMismatch]" in result.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    places = make_places(tmp_path, description())
+    result = run(replace(places, folder=tmp_path / "texts.txt" / "run"))
+    assert result.exit_code == 1
+    assert "[UnwritableFile]" in result.stderr
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

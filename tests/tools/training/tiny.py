@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tinypylm_tools.training.opening import Places
+from tinypylm_tools.training.places import Places
 
 LLAMA = """\
 family = "llama"

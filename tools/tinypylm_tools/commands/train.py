@@ -11,6 +11,8 @@ from types import FrameType
 import click
 
 from tinypylm.errors import ErrorCode, ToolError
+from tinypylm_tools.training.description import Description, read_description
+from tinypylm_tools.training.places import Places
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -36,14 +38,18 @@ def command(
       tinypylm train training/fairytales.toml runs/fairytales --data texts/ --from story.slm
     """
     check_packages()
-    # Below, since these modules import torch.
-    from tinypylm_tools.training import export, opening  # noqa: PLC0415
-    from tinypylm_tools.training.description import read_description  # noqa: PLC0415
-
     if threads is not None:
         importlib.import_module("torch").set_num_threads(threads)
-    places = opening.Places(description, data, folder, parent)
-    run = opening.open_run(read_description(description), places, _say)
+    places = Places(description, data, folder, parent)
+    described = read_description(description)
+    with places.claimed():
+        _train(described, places, only_export)
+
+
+def _train(described: Description, places: Places, only_export: bool) -> None:
+    from tinypylm_tools.training import export, opening  # noqa: PLC0415 - they import torch
+
+    run = opening.open_run(described, places, _say)
     if not only_export:
         run.go(_say, _terminated())
     if only_export or run.finished:

@@ -18,9 +18,10 @@ from tinypylm_tools.training import checkpoint
 from tinypylm_tools.training.checkpoint import BEST, Checkpoint
 from tinypylm_tools.training.description import TYPES, Description
 from tinypylm_tools.training.measure import HeldOut, Machine
-from tinypylm_tools.training.opening import Places
+from tinypylm_tools.training.network import Weights
+from tinypylm_tools.training.places import Places
 from tinypylm_tools.training.run import Run
-from tinypylm_tools.training.start import vocabulary_of
+from tinypylm_tools.training.start import Start, vocabulary_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,32 +33,41 @@ class Exported:
 
 def export(run: Run, places: Places) -> Iterator[Exported]:
     """One file for each type that the description names, with its own bits per byte, computed in f32."""
-    path = places.folder / BEST
-    if not path.is_file():
-        raise missing(path, "A run writes it at its first evaluation: train first.")
-    best = checkpoint.read(path)
-    exact = Machine(run.on.device, bf16=False)
+    best, exact = _best(places.folder / BEST), Machine(run.on.device, bf16=False)
+    model = Start(best.config, best.tokenizer, best.parent, lambda: best.weights)
     weights = {key: weight.to(exact.device) for key, weight in best.weights.items()}
     for label in run.description.export:
-        found = run.held_out.bits_per_byte(run.config, weights, exact, TYPES[label])
+        bits = run.held_out.bits_per_byte(run.config, weights, exact, TYPES[label])
+        told = figures(best, run.description, bits, run.held_out)
+        data = packing.pack(_recipe(model, run.description, places, TYPES[label], told), lambda _: None).data
         path = places.folder / f"{run.description.name}-{label}.slm"
-        data = pack(best, run.description, places, TYPES[label], found, run.held_out)
         write_atomically(path, data)
-        yield Exported(path, len(data), found)
+        yield Exported(path, len(data), bits)
 
 
-def pack(best: Checkpoint, described: Description, places: Places, dtype: DType, bits: float,
-         held_out: HeldOut) -> bytearray:
+def _best(path: Path) -> Checkpoint:
+    if not path.is_file():
+        raise missing(path, "A run writes it at its first evaluation: train first.")
+    return checkpoint.read(path)
+
+
+def check_exports(start: Start, described: Description, places: Places) -> None:
+    """Raises ToolError or BudgetError for a model that no file can hold, before there are weights to train."""
+    for label in described.export:
+        _recipe(start, described, places, TYPES[label], {})
+
+
+def _recipe(start: Start, described: Description, places: Places, dtype: DType, told: JsonObject) -> packing.Recipe:
     card = described.card
     metadata: JsonObject = {
         "name": card.name, "description": card.description, "licence": card.licence, "source": card.source,
-        "training": figures(best, described, bits, held_out)}
-    if best.parent:
-        metadata["lineage_sha256"] = dict(best.parent)
+        "training": told}
+    if start.parent:
+        metadata["lineage_sha256"] = dict(start.parent)
     files = digest_names(places.description, *(places.data / name for name in described.data.texts))
-    source = Source("a training run", best.config, vocabulary_of(best.tokenizer, best.config.vocab_size), files,
-                    lambda: reader(best))
-    return packing.pack(packing.plan(source, Choices(dtype), metadata), lambda _: None).data
+    source = Source("a training run", start.config, vocabulary_of(start.tokenizer, start.config.vocab_size), files,
+                    lambda: reader(start.make_weights()))
+    return packing.plan(source, Choices(dtype), metadata)
 
 
 def figures(best: Checkpoint, described: Description, bits: float, held_out: HeldOut) -> JsonObject:
@@ -73,8 +83,8 @@ def figures(best: Checkpoint, described: Description, bits: float, held_out: Hel
         "held_out_bits_per_byte_millionths": round(1e6 * bits)}
 
 
-def reader(best: Checkpoint) -> ReadRows:
-    arrays = {key: weight.numpy() for key, weight in best.weights.items()}
+def reader(weights: Weights) -> ReadRows:
+    arrays = {key: weight.numpy() for key, weight in weights.items()}
 
     def read(spec: TensorSpec, rows: Rows) -> F32:
         values: F32 = arrays[spec.role, spec.layer][rows]

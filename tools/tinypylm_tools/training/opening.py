@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -16,24 +16,16 @@ from tinypylm_tools.training.batches import Batches
 from tinypylm_tools.training.checkpoint import CHECKPOINT, Checkpoint, Progress
 from tinypylm_tools.training.corpus import Corpus, read_corpus
 from tinypylm_tools.training.description import Description
+from tinypylm_tools.training.export import check_exports
 from tinypylm_tools.training.measure import HeldOut, Machine, machine, total_loss
 from tinypylm_tools.training.optimiser import optimisers
+from tinypylm_tools.training.places import Places
 from tinypylm_tools.training.run import Run, Say
 from tinypylm_tools.training.start import begin, from_model, vocabulary_of
 from tinypylm_tools.training.tokens import Encoder, pieces
 
 _SHAPING = ("seed", "data", "training", "model")
 """What cannot change on the way. The schedule can, since one may decide late when to let the rate decay."""
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """The description's file, the folder of the texts, the run's own folder, and the model that it starts from."""
-
-    description: Path
-    data: Path
-    folder: Path
-    parent: Path | None
 
 
 def open_run(described: Description, places: Places, say: Say) -> Run:
@@ -48,8 +40,9 @@ def open_run(described: Description, places: Places, say: Say) -> Run:
         say(f"Going on behind step {state.progress.step} of {path}.")
     else:
         start = begin(described, corpus.train, places.parent)
-        state = Checkpoint(identity, start.config, start.tokenizer, start.parent, start.weights, [], Progress())
-    places.folder.mkdir(parents=True, exist_ok=True)
+        check_exports(start, described, places)
+        weights = start.make_weights()
+        state = Checkpoint(identity, start.config, start.tokenizer, start.parent, weights, [], Progress())
     return _run(described, places.folder, corpus, state)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,15 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tinypylm.config import DType, ModelConfig, expected_tensors
+from tinypylm.config import ModelConfig, expected_tensors
 from tinypylm.errors import ErrorCode, ToolError
+from tinypylm.format import Tensor as StoredTensor
 from tinypylm.format import Vocabulary
 from tinypylm_tools.exporters.tokenizer_json import tokenizer_json
 from tinypylm_tools.importers.detection import open_source
-from tinypylm_tools.importers.source import Source, digest_names
+from tinypylm_tools.importers.source import UNPACKED, Source, digest_names
 from tinypylm_tools.importers.tokenizer_json import read_vocabulary
-from tinypylm_tools.model_file import open_model
-from tinypylm_tools.quantise import decode
+from tinypylm_tools.model_file import ModelFile, open_model
+from tinypylm_tools.quantise import F32, decode
 from tinypylm_tools.slm_writer import TensorKey
 from tinypylm_tools.training import checkpoint
 from tinypylm_tools.training.description import Description
@@ -31,12 +32,13 @@ from tinypylm_tools.training.tokens import train_tokenizer
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A model before its first step; `parent`: digests of the files that it came from, by name."""
+    """A model before its first step, its weights not yet made. `tokenizer` is tokenizer.json; `parent` holds the
+    SHA-256 of the files that the model came from, by name."""
 
     config: ModelConfig
     tokenizer: str
-    weights: dict[TensorKey, Tensor]
     parent: dict[str, str]
+    make_weights: Callable[[], dict[TensorKey, Tensor]]
 
 
 def begin(description: Description, documents: Sequence[str], parent: Path | None) -> Start:
@@ -51,7 +53,7 @@ def begin(description: Description, documents: Sequence[str], parent: Path | Non
     assert description.model is not None
     config = description.model.config()
     tokenizer = train_tokenizer(documents, config.vocab_size)
-    return Start(config, tokenizer, initial_weights(config, description.seed), {})
+    return Start(config, tokenizer, {}, lambda: initial_weights(config, description.seed))
 
 
 def vocabulary_of(tokenizer: str, vocab_size: int) -> Vocabulary:
@@ -69,28 +71,29 @@ def from_model(path: Path) -> Start:
     written = path / checkpoint.BEST
     if written.is_file():
         other = checkpoint.read(written)
-        return Start(other.config, other.tokenizer, other.weights, _digests(digest_names(written)))
+        return Start(other.config, other.tokenizer, _digests(digest_names(written)), lambda: other.weights)
     return _from_source(open_source(path))
 
 
 def _from_slm(path: Path) -> Start:
     file = open_model(path)
     config, tensors = file.model.config, file.model.tensors
-    weights = {(t.role, t.layer): torch.from_numpy(
-        decode(file.data[t.offset : t.offset + t.payload_bytes], t.dtype, t.shape)) for t in tensors}
-    return Start(_unpacked(config), _spelled(file.model.tokenizer, config), weights, _digests(digest_names(path)))
+    return Start(
+        replace(config, quantization=UNPACKED), _spelled(file.model.tokenizer, config), _digests(digest_names(path)),
+        lambda: {(tensor.role, tensor.layer): torch.from_numpy(_decoded(file, tensor)) for tensor in tensors})
+
+
+def _decoded(file: ModelFile, tensor: StoredTensor) -> F32:
+    return decode(file.data[tensor.offset : tensor.offset + tensor.payload_bytes], tensor.dtype, tensor.shape)
 
 
 def _from_source(source: Source) -> Start:
-    read = source.open_weights()
-    weights = {(spec.role, spec.layer): torch.from_numpy(np.ascontiguousarray(read(spec, np.arange(spec.shape[0]))))
-               for spec in expected_tensors(source.config)}
-    return Start(source.config, _spelled(source.vocabulary, source.config), weights, _digests(source.files))
+    def weights() -> dict[TensorKey, Tensor]:
+        read = source.open_weights()
+        return {(spec.role, spec.layer): torch.from_numpy(np.ascontiguousarray(read(spec, np.arange(spec.shape[0]))))
+                for spec in expected_tensors(source.config)}
 
-
-def _unpacked(config: ModelConfig) -> ModelConfig:
-
-    return replace(config, quantization=DType.F32)
+    return Start(source.config, _spelled(source.vocabulary, source.config), _digests(source.files), weights)
 
 
 def _spelled(vocabulary: Vocabulary, config: ModelConfig) -> str:
