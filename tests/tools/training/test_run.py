@@ -56,7 +56,7 @@ def test_a_model_learns_its_documents(trained: tuple[Run, Places]) -> None:
 
 @pytest.mark.parametrize("training", [TRAINING, TRAINING + MUON + 'accumulate = 2\nquantisation = "q4_0"\n'])
 def test_a_run_that_was_stopped_twice_has_the_losses_of_one_that_was_not(tmp_path: Path, training: str) -> None:
-    text = description(training=training)
+    text = description(training=training, schedule="steps = 22\nwarmup_steps = 4\n")
     whole = gone(make_places(tmp_path, text, "whole"))
     for last in (7, 19):
         gone(make_places(tmp_path, text, "parts"), lambda run, last=last: run.progress.step >= last)
