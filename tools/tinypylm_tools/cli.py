@@ -15,6 +15,7 @@ from tinypylm.errors import SlmError
 
 COMMANDS = {
     "pack": "Pack a checkpoint into a .slm file: Hugging Face, GGUF, llama2.c.",
+    "train": "Train a model on texts, and pack it.",
     "export": "Write a .slm file as a Hugging Face folder or as GGUF.",
     "inspect": "Show what a .slm file holds.",
     "verify": "Check a .slm file, and the evidence behind it where there is some.",

@@ -1,0 +1,90 @@
+"""Loss of batches, and bits per byte of held-out documents, as `tinypylm_tools.scoring` defines them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from tinypylm.config import DType, ModelConfig
+from tinypylm_tools.training import network
+from tinypylm_tools.training.batches import NO_TARGET, Batch, make_batch, padded_groups
+from tinypylm_tools.training.description import TYPES, Training
+from tinypylm_tools.training.network import Weights
+from tinypylm_tools.training.rounding import rounded
+from tinypylm_tools.training.tokens import Ids
+
+TotalLoss = Callable[[Weights, Batch], Tensor]
+_EVALUATED_TOKENS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where the work is done, and whether matrices are multiplied in bf16."""
+
+    device: torch.device
+    bf16: bool
+
+    def autocast(self) -> AbstractContextManager[object]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
+
+
+def machine(precision: str) -> Machine:
+    """A GPU where torch has one; `auto` is bf16 wherever the device computes in it."""
+    on_gpu = torch.cuda.is_available()
+    has_bf16 = torch.cuda.is_bf16_supported() if on_gpu else torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    bf16 = precision == "bf16" or (precision == "auto" and bool(has_bf16))
+    return Machine(torch.device("cuda" if on_gpu else "cpu"), bf16)
+
+
+def total_loss(config: ModelConfig, training: Training, on: Machine) -> TotalLoss:
+    """Nats of all targets of a batch together, through the rounding that the run trains with."""
+    turn = network.turns(config, on.device)
+    dtype = TYPES[training.quantisation]
+
+    def loss(weights: Weights, ids: Tensor, targets: Tensor) -> Tensor:
+        with on.autocast():
+            found = network.logits(config, rounded(weights, dtype), turn, ids, training.dropout)
+        return _nats(found, targets)
+
+    run = torch.compile(loss, dynamic=True) if training.compile else loss
+    return lambda weights, batch: run(weights, batch.ids.to(on.device), batch.targets.to(on.device))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Documents of tokens, cut to the context, and the bytes that what is predicted of them stands for."""
+
+    batches: tuple[Batch, ...]
+    documents: int
+    size_bytes: int
+
+    @classmethod
+    def of(cls, documents: Sequence[Ids], sizes_bytes: NDArray[np.int64], context_length: int) -> HeldOut:
+        cut = [ids[:context_length] for ids in documents]
+        groups = padded_groups(cut, _EVALUATED_TOKENS)
+        return cls(tuple(make_batch([cut[row] for row in rows]) for rows in groups), len(cut),
+                   int(sum(sizes_bytes[ids[1:]].sum() for ids in cut)))
+
+    def bits_per_byte(self, config: ModelConfig, weights: Weights, on: Machine, dtype: DType = DType.F32) -> float:
+        """-sum(log2 p(token)) / bytes, with the weights as a file of type `dtype` would hold them."""
+        nats, turn = 0.0, network.turns(config, on.device)
+        with torch.no_grad(), on.autocast():
+            stored = rounded(weights, dtype)
+            for batch in self.batches:
+                found = network.logits(config, stored, turn, batch.ids.to(on.device))
+                nats += float(_nats(found, batch.targets.to(on.device)))
+        return nats / log(2) / self.size_bytes
+
+
+def _nats(found: Tensor, targets: Tensor) -> Tensor:
+    """-sum(log p(target)), the softmax in f32."""
+    return functional.cross_entropy(
+        found.float().flatten(0, 1), targets.flatten(), ignore_index=NO_TARGET, reduction="sum")

@@ -1,0 +1,88 @@
+"""Everything a run needs, read and put together: from nothing, or from its checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tinypylm.errors import ErrorCode, ToolError
+from tinypylm_tools.training import checkpoint
+from tinypylm_tools.training.batches import Batches
+from tinypylm_tools.training.checkpoint import CHECKPOINT, Checkpoint, Progress
+from tinypylm_tools.training.corpus import Corpus, read_corpus
+from tinypylm_tools.training.description import Description
+from tinypylm_tools.training.export import check_exports
+from tinypylm_tools.training.measure import HeldOut, Machine, machine, total_loss
+from tinypylm_tools.training.optimiser import optimisers
+from tinypylm_tools.training.places import Places
+from tinypylm_tools.training.run import Run, Say
+from tinypylm_tools.training.start import begin, from_model, vocabulary_of
+from tinypylm_tools.training.tokens import Encoder, pieces
+
+_SHAPING = ("seed", "data", "training", "model")
+"""What cannot change on the way. The schedule can, since one may decide late when to let the rate decay."""
+
+
+def open_run(described: Description, places: Places, say: Say) -> Run:
+    """The run in `places.folder`, at its last checkpoint if there is one. Raises ToolError."""
+    corpus = read_corpus([places.data / name for name in described.data.texts], described.data.keep)
+    say(_told(corpus))
+    path = places.folder / CHECKPOINT
+    identity = _identity(described, corpus)
+    if path.is_file():
+        parent = {} if places.parent is None else {"parent": from_model(places.parent).parent}
+        state = _checked(checkpoint.read(path), identity | parent, path)
+        say(f"Going on behind step {state.progress.step} of {path}.")
+    else:
+        start = begin(described, corpus.train, places.parent)
+        check_exports(start, described, places)
+        weights = start.make_weights()
+        state = Checkpoint(identity, start.config, start.tokenizer, start.parent, weights, [], Progress())
+    return _run(described, places.folder, corpus, state)
+
+
+def _run(described: Description, folder: Path, corpus: Corpus, state: Checkpoint) -> Run:
+    on, training = machine(described.training.precision), described.training
+    weights = {key: _leaf(weight, on) for key, weight in state.weights.items()}
+    made = optimisers(weights, training)
+    for optimiser, saved in zip(made, state.optimisers, strict=False):
+        optimiser.load_state_dict(saved)
+    encoder = Encoder(vocabulary_of(state.tokenizer, state.config.vocab_size), state.config)
+    cut = list(pieces(encoder.encode(corpus.train), state.config.context_length))
+    held_out = HeldOut.of(encoder.encode(corpus.held_out), encoder.sizes_bytes(), state.config.context_length)
+    return Run(described, state.described, state.parent, folder, state.config, state.tokenizer, on, weights, made,
+               state.progress, Batches(cut, training.tokens_per_batch, described.seed), held_out,
+               total_loss(state.config, training, on))
+
+
+def _leaf(weight: Tensor, on: Machine) -> Tensor:
+    return weight.to(on.device, torch.float32).clone().requires_grad_()
+
+
+def _identity(described: Description, corpus: Corpus) -> dict[str, object]:
+    sections: Mapping[str, object] = asdict(described)
+    digest = hashlib.sha256("\0".join(corpus.train).encode()).hexdigest()
+    return {name: sections[name] for name in _SHAPING} | {
+        "train_sha256": digest, "train_documents": len(corpus.train), "held_out_documents": len(corpus.held_out)}
+
+
+def _checked(found: Checkpoint, identity: dict[str, object], path: Path) -> Checkpoint:
+    described = found.described | {"parent": found.parent}
+    for name, value in identity.items():
+        if described.get(name) != value:
+            raise ToolError(
+                ErrorCode.RUN_MISMATCH, f"{path} belongs to another run: its {name} is {described.get(name)!r}, "
+                f"expected {value!r}. Take another folder, or the description and the texts that it began with.",
+                {"file": str(path), "field": name})
+    return found
+
+
+def _told(corpus: Corpus) -> str:
+    return (f"{len(corpus.train):,} documents to train on, {len(corpus.held_out):,} held out; left out: "
+            f"{corpus.repeated:,} repeated, {corpus.overlapping:,} copies of held-out ones. Of the 13-grams held out "
+            f"{corpus.shared_ppm / 1e4:.2f} % stand in what is trained on.")

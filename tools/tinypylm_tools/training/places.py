@@ -1,0 +1,38 @@
+"""The files and folders of a run, and the claim that keeps a second process out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinypylm.errors import ErrorCode, ToolError
+from tinypylm_tools.serving.exclusive import only_one
+
+_LOCK = ".lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The description's file, the folder of the texts, the run's own folder, and the model that it starts from."""
+
+    description: Path
+    data: Path
+    folder: Path
+    parent: Path | None
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """The run's folder, made if need be, this process's alone. Raises ToolError where another one trains."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ToolError(ErrorCode.UNWRITABLE_FILE, f"{self.folder} cannot be made ({error.strerror}). Give a "
+                            "folder that can.", {"file": str(self.folder)}) from error
+        with only_one(self.folder / _LOCK, self._refuse):
+            yield
+
+    def _refuse(self) -> None:
+        raise ToolError(ErrorCode.RUN_MISMATCH, f"another process trains in {self.folder}; expected a folder for this "
+                        "one. Wait for it, end it, or take another folder.", {"file": str(self.folder)})
