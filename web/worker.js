@@ -144,7 +144,7 @@ function assemble({ name, files, sha256, keep_as }, data) {
     const at = data.slice(0, files.length).reduce((sum, file) => sum + file.byteLength, 0);
     const found = await bytes.sha256(at);
     if (found !== sha256) throw digestMismatch("The model", found, sha256);
-    const figures = ask("assemble", { name, files: [...files, ["model", bytes.length - at]] }, bytes);
+    const figures = ask("assemble", { name, sha256: found, files: [...files, ["model", bytes.length - at]] }, bytes);
     if (keep_as === undefined) release(...model);
     else unkept.push(() => keepModel(sha256, keep_as, model));
     return figures;

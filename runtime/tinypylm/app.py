@@ -75,12 +75,13 @@ class App:
         return {**self._session.load(data, kv_cache_option(self._kv_cache))}
 
     def _assemble(self, params: Params, data: Buffer) -> Answer:
-        """`files` are [component, bytes], in the order in which `data` has them."""
+        """`files` are [component, bytes], in the order in which `data` has them; `sha256` is of the model."""
         view, at, files = memoryview(data), 0, {}
         for component, size in cast(list[tuple[str, int]], params["files"]):
             files[component] = view[at : at + size]
             at += size
-        return {**assemble(self._session, cast(str, params["name"]), files, kv_cache_option(self._kv_cache))}
+        name, digest = cast(str, params["name"]), cast(str, params["sha256"])
+        return {**assemble(self._session, name, files, kv_cache_option(self._kv_cache), lambda model: digest)}
 
     def _start(self, params: Params, data: Buffer) -> Answer:
         options = SamplingOptions.from_dict(params.get("options"))

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 from tinypylm.canonical import JsonObject
 from tinypylm.diagnostics import Figures
 from tinypylm.errors import SlmError
 from tinypylm.memory import KVCache
 from tinypylm.provenance.registry import PHASES
-from tinypylm.selector import Files, verify_assembly
+from tinypylm.selector import Files, sha256_of, verify_assembly
 from tinypylm.session import Session
 
 _FIRST_ADAPTER = PHASES.index("apply-adapter-stack-0")
 
 
-def assemble(session: Session, name: str, files: Files, kv_cache: KVCache = KVCache.F32) -> Figures:
+def assemble(
+    session: Session, name: str, files: Files, kv_cache: KVCache = KVCache.F32,
+    model_sha256: Callable[[bytes | memoryview], str] = sha256_of,
+) -> Figures:
     """Loads the model of the entry `name` with its stack, in the order of the entry.
 
-    files: exactly those that its plan names, by component. Raises SlmError, whose detail has `phase` and `step` where
-    evidence or an adapter is refused. Refused evidence leaves the session as it was; a model or an adapter that the
-    engine refuses leaves none.
+    files: exactly those that its plan names, by component; model_sha256 as in `verify_assembly`. Raises SlmError, whose
+    detail has `phase` and `step` where evidence or an adapter is refused. Refused evidence leaves the session as it
+    was; a model or an adapter that the engine refuses leaves none.
     """
-    stack = verify_assembly(name, files).planned.stack
-    figures = session.load(files["model"], kv_cache)
+    assembly = verify_assembly(name, files, model_sha256=model_sha256)
+    figures = session.load(files["model"], kv_cache, assembly.model)
     try:
-        for index, adapter in enumerate(stack):
+        for index, adapter in enumerate(assembly.planned.stack):
             figures = session.apply_adapter(files[f"adapter-{index}-package"], _scale(adapter))
     except SlmError as error:
         session.free()

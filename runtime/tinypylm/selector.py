@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tinypylm.canonical import JsonObject, JsonValue
 from tinypylm.errors import Detail, ProvenanceError, SlmError
+from tinypylm.format import Model
 from tinypylm.provenance import chain, derivation, ledger, records
 from tinypylm.provenance.codes import ProvenanceCode
 from tinypylm.provenance.derivation import Pin, difference
@@ -74,6 +75,7 @@ class Assembly:
     """A verified assembly: its records by component, and each step in order."""
 
     planned: Planned
+    model: Model
     records: Mapping[str, JsonObject]
     steps: tuple[Verified, ...]
 
@@ -133,8 +135,17 @@ def check_budgets(entry: JsonObject) -> None:
             f"{ADAPTER_AUTO_APPLY_BYTE_BUDGET:,}", {"bytes": total, "budget": ADAPTER_AUTO_APPLY_BYTE_BUDGET})
 
 
-def verify_assembly(name: str, files: Files, on_step: Callable[[Verified], None] = lambda step: None) -> Assembly:
+def sha256_of(data: bytes | memoryview) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def verify_assembly(
+    name: str, files: Files, on_step: Callable[[Verified], None] = lambda step: None,
+    model_sha256: Callable[[bytes | memoryview], str] = sha256_of,
+) -> Assembly:
     """All phases of the entry `name` over exactly the files that its plan names; `on_step` hears of steps that hold.
+
+    `model_sha256` can give the model's digest where the host has computed it, which is quicker than to do it here.
 
     Adapters are verified as evidence; applying them is the engine's. Raises ProvenanceError, whose `detail` has `phase`
     and `step` of what failed; its code may be one of the format's, for a model that breaks those rules.
@@ -147,12 +158,12 @@ def verify_assembly(name: str, files: Files, on_step: Callable[[Verified], None]
     walk.passed(PLAN_PHASE, "plan", f"{planned.plan['planned_fetch_count']} fetches")
     with _named(PLAN_PHASE, "files"):
         _check_components(files, components(len(planned.stack)))
-    walk.model()
+    model = walk.model(model_sha256)
     walk.evidence()
     walk.family()
     for index in range(len(planned.stack)):
         walk.adapter(index)
-    return Assembly(planned, walk.records, tuple(walk.steps))
+    return Assembly(planned, model, walk.records, tuple(walk.steps))
 
 
 class _Walk:
@@ -168,15 +179,16 @@ class _Walk:
         self.steps.append(verified)
         self.on_step(verified)
 
-    def model(self) -> None:
+    def model(self, sha256: Callable[[bytes | memoryview], str]) -> Model:
         data, pin = self.files["model"], self.planned.pins["model"]
         with _named(LOAD, "model"):
-            _check_bytes(data, pin, "model")
+            _check_bytes(data, pin, "model", sha256)
         self.passed(LOAD, "model", f"{pin.size_bytes:,} bytes, sha256 {pin.sha256}")
         with _named(MANIFEST, "manifest"):
             self._load("manifest", _KINDS["manifest"])
-            chain.check_manifest(self.records, data, pin.sha256)
+            model = chain.check_manifest(self.records, data, pin.sha256)
         self._say(MANIFEST, "manifest")
+        return model
 
     def evidence(self) -> None:
         stack = [{key: adapter[key] for key in ("sha256", "scale_bits")} for adapter in self.planned.stack]
@@ -281,12 +293,14 @@ def _pin_of(fetch: JsonObject) -> Pin:
     return Pin(str(fetch["path"]), number(fetch["bytes"]), str(fetch["sha256"]))
 
 
-def _check_bytes(data: bytes | memoryview, pin: Pin, component: str) -> None:
+def _check_bytes(
+    data: bytes | memoryview, pin: Pin, component: str, sha256: Callable[[bytes | memoryview], str] = sha256_of
+) -> None:
     where: Detail = {"component": component, "path": pin.path}
     if len(data) != pin.size_bytes:
         raise ProvenanceError(ProvenanceCode.RESPONSE_LENGTH, f"{pin.path} has {len(data):,} bytes, expected "
                               f"{pin.size_bytes:,}", {**where, "found": len(data), "expected": pin.size_bytes})
-    found = hashlib.sha256(data).hexdigest()
+    found = sha256(data)
     if found != pin.sha256:
         raise ProvenanceError(ProvenanceCode.RESPONSE_DIGEST, f"{pin.path} has the SHA-256 {found}, expected "
                               f"{pin.sha256}", {**where, "found": found, "expected": pin.sha256})

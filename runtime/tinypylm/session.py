@@ -15,7 +15,7 @@ from tinypylm.config import ModelConfig
 from tinypylm.diagnostics import NO_MODEL_FIGURES, Figures, Pace, adapter_figures, model_figures
 from tinypylm.engine import Engine
 from tinypylm.errors import Detail, ErrorCode, SessionError, SlmError
-from tinypylm.format import parse
+from tinypylm.format import Model, parse
 from tinypylm.generation import Deadline, Deliver, FinishReason, Generation, TokenEvent
 from tinypylm.memory import KVCache
 from tinypylm.options import SamplingOptions
@@ -70,8 +70,10 @@ class Session:
         """The tokens of the prompt that stands in the context."""
         return self._generation.context.prompt_ids if self._generation else ()
 
-    def load(self, data: Buffer, kv_cache: KVCache = KVCache.F32) -> Figures:
+    def load(self, data: Buffer, kv_cache: KVCache = KVCache.F32, model: Model | None = None) -> Figures:
         """Replaces the model; the figures of the new one. Raises FormatError, BudgetError, OptionError or EngineError.
+
+        `model` is what `data` has been parsed to, where a caller has done it.
 
         The old model is freed first, so two never share the memory, and none is loaded after a failure.
         """
@@ -80,7 +82,7 @@ class Session:
         self.state = following
         started = perf_counter()
         try:
-            model = parse(data)
+            model = model or parse(data)
             engine, tokenizer = Engine.load(model, data, self._host, kv_cache), Tokenizer.of(model)
         except SlmError as error:
             self.last_error_code = error.code

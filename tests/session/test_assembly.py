@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,12 +81,12 @@ def test_the_worker_hands_all_files_over_in_one_piece(shelf: Shelf):
     files = files_of(shelf, STACKED)
     app = App(NativeHost(), lambda *token: None, lambda: False)
     sizes = [[component, len(data)] for component, data in files.items()]
-    request = json.dumps({"name": STACKED, "files": sizes})
+    request = json.dumps({"name": STACKED, "files": sizes, "sha256": hashlib.sha256(files["model"]).hexdigest()})
     answer = json.loads(app.request("assemble", request, bytearray(b"".join(files.values()))))
     assert answer["result"]["adapter_apply_count"] == 2
     files["registry"] = b"{}"
     sizes[0][1] = 2
-    request = json.dumps({"name": STACKED, "files": sizes})
+    request = json.dumps({"name": STACKED, "files": sizes, "sha256": hashlib.sha256(files["model"]).hexdigest()})
     refused = json.loads(app.request("assemble", request, bytearray(b"".join(files.values()))))["error"]
     assert (refused["code"], refused["detail"]["step"]) == ("RecordKind", "registry")
     app.request("free", "{}")

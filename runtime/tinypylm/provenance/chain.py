@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tinypylm.canonical import JsonObject, JsonValue
 from tinypylm.errors import ProvenanceError
-from tinypylm.format import parse
+from tinypylm.format import Model, parse
 from tinypylm.provenance import derivation
 from tinypylm.provenance.codes import ProvenanceCode
 from tinypylm.provenance.derivation import Bytes, Naming, difference
@@ -20,12 +20,13 @@ Records = Mapping[str, JsonObject]
 BREEDING = (RecordKind.COMPATIBILITY, RecordKind.LINEAGE, RecordKind.RECEIPT)
 
 
-def check_manifest(records: Records, model: Bytes, sha256: str) -> None:
-    """The manifest describes these bytes. Raises FormatError for bytes that are no model, ProvenanceError."""
-    given = records["manifest"]
+def check_manifest(records: Records, data: Bytes, sha256: str) -> Model:
+    """The manifest describes these bytes, which are the model that is returned. Raises FormatError, ProvenanceError."""
+    given, model = records["manifest"], parse(data)
     naming = Naming(*(str(given[key]) for key in ("name", "label", "licence", "file")))
-    derived = derivation.manifest(naming, parse(model), model, sha256)
+    derived = derivation.manifest(naming, model, data, sha256)
     _same(ProvenanceCode.MANIFEST_REJECTED, given, derived, "the model's bytes")
+    return model
 
 
 def check_compatibility(records: Records) -> None:
