@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Route, Worker
 
 from tests.session.scripted_model import scripted_model
+from tests.web.altered import WEB, replace_and_name
 from tests.web.desk import STORYTELLER, Desk
 
 pytestmark = pytest.mark.browser
@@ -21,7 +22,7 @@ const Started = self.Worker;
 self.helpers = [];
 self.Worker = class extends Started {
   constructor(address, how) {
-    super(ADDRESS, how);
+    super(address, how);
     self.helpers.push(this);
   }
   postMessage(share) {
@@ -32,9 +33,9 @@ self.Worker = class extends Started {
 """
 
 
-def helpers(address: str = "address", send: str = "super.postMessage(share)") -> str:
-    """What makes the worker keep its helpers in `self.helpers`, and start and instruct them so."""
-    return OTHER_WORKERS.replace("ADDRESS", address).replace("SEND", send)
+def helpers(send: str = "super.postMessage(share)") -> str:
+    """What makes the worker keep its helpers in `self.helpers`, and instruct them so."""
+    return OTHER_WORKERS.replace("SEND", send)
 
 
 def desk_with(browser: Browser, server: str, query: str, code: str) -> tuple[BrowserContext, Desk]:
@@ -94,11 +95,16 @@ def test_a_helper_whose_code_fails_is_noticed_before_it_is_waited_for(browser: B
 
 
 def test_a_helper_that_cannot_be_fetched_fails_the_start(browser: Browser, server: str):
-    context, desk = desk_with(browser, server, "?threads=2", helpers("'/nothing.js'"))
-    with context:
+    with browser.new_context() as context:
+        page = context.new_page()
+        script = (WEB / "trusted-script.js").read_text()
+        elsewhere = script.replace("new URL(name,", 'new URL(name.replace("helper", "nothing"),')
+        replace_and_name(page, "trusted-script.js", elsewhere.encode())
+        desk = Desk(page, server, "?threads=2")
         desk.shows("HelperLost")
         assert desk.state == "runtime-failed"
         assert "could not be started" in desk.notice
+        page.unroute_all()
         recovers(desk)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -60,7 +60,7 @@ def plan(source: Source, choices: Choices, metadata: JsonObject) -> Recipe:
     check_mixed(choices.mixed, config)
     tokenizer = encode_vocabulary(source.vocabulary)
     parse_vocabulary(memoryview(tokenizer), config.vocab_size)
-    metadata = metadata | recorded | {"source_sha256": dict.fromkeys(source.files, _NO_DIGEST)}
+    metadata = metadata | recorded | _sources(metadata, dict.fromkeys(source.files, _NO_DIGEST))
     sizes = len(tokenizer), len(canonical.dumps(metadata))
     budget.check_file(config, choices, *sizes)
     sections = plan_sections(config, choices.dtypes(config), *sizes)
@@ -69,12 +69,19 @@ def plan(source: Source, choices: Choices, metadata: JsonObject) -> Recipe:
     return Recipe(source, config, choices, tokenizer, metadata)
 
 
+def _sources(metadata: JsonObject, digests: Mapping[str, str]) -> JsonObject:
+    """`source_sha256` of the metadata: what they have of it already, with the files' own."""
+    given = metadata.get("source_sha256")
+    return {"source_sha256": {**(given if isinstance(given, dict) else {}), **digests}}
+
+
 def pack(recipe: Recipe, progress: Callable[[int], None]) -> Packed:
     """The sealed file; `progress` is told the number of weights of each tensor that is done.
 
     Needs memory for the file and a few rows of a tensor.
     """
-    metadata = recipe.metadata | {"source_sha256": {name: _sha256(path) for name, path in recipe.source.files.items()}}
+    digests = {name: _sha256(path) for name, path in recipe.source.files.items()}
+    metadata = recipe.metadata | _sources(recipe.metadata, digests)
     read, encoder = recipe.source.open_weights(), _encoder(recipe)
     draft = Draft(recipe.config, recipe.choices.dtypes(recipe.config), recipe.tokenizer, canonical.dumps(metadata))
     errors = []

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from tinypylm.errors import ProvenanceError, ToolError
 from tinypylm_tools.evaluation.defaults import default_items
 from tinypylm_tools.evidence import steps
 from tinypylm_tools.evidence.book import Book
@@ -30,20 +29,11 @@ def command(models: tuple[Path, ...], name: str | None, again: bool) -> None:
     """
     for model in models:
         book, called = Book(Folder(model.parent)), name or model.stem
-        for step in () if not again and _stands(book, called, model) else ("candidate", "evaluation", "promotion"):
+        for step in steps.STEPS if again else steps.missing_steps(book.folder, called, model):
             _do(book, step, called, model)
         entry = steps.admit(book, called)
         verify(book.folder, called)
         click.echo(f"{called}: admitted, {entry['verdict']}; registry {book.folder.registry}")
-
-
-def _stands(book: Book, name: str, model: Path) -> bool:
-    """Whether the records up to the promotion are there, and of this file."""
-    try:
-        steps.check_promoted(book.folder, name, model)
-    except (ToolError, ProvenanceError):
-        return False
-    return True
 
 
 def _do(book: Book, step: str, name: str, model: Path) -> None:

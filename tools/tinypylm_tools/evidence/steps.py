@@ -14,7 +14,7 @@ from pathlib import Path
 import tinypylm
 from tinypylm import selector
 from tinypylm.canonical import JsonObject
-from tinypylm.errors import ErrorCode, ToolError
+from tinypylm.errors import ErrorCode, ProvenanceError, ToolError
 from tinypylm.format import Model
 from tinypylm.provenance import chain, derivation, records
 from tinypylm.provenance.derivation import Naming, Pin, Stacked
@@ -206,12 +206,22 @@ def admit_import(book: Book, path: Path, work: sidecar.Items) -> JsonObject:
     return admit(book, path.stem)
 
 
-def check_promoted(folder: Folder, name: str, model: Path) -> None:
-    """The records up to the promotion hold, and are of the file `model` as it is. Raises SlmError."""
-    bodies = {component: folder.load(component, name) for component in ("manifest", *EVIDENCE[:6])}
+STEPS = ("candidate", "evaluation", "promotion")
+
+
+def missing_steps(folder: Folder, name: str, model: Path) -> tuple[str, ...]:
+    """Which steps to a promotion have no record that holds and is of the file `model` as it is."""
     data = read_file(model)
-    chain.check_manifest(bodies, data, hashlib.sha256(data).hexdigest())
-    _check(bodies, *EVIDENCE[:6])
+    for step in reversed(STEPS):
+        records_of_it = EVIDENCE[: EVIDENCE.index(step) + 1]
+        try:
+            bodies = {component: folder.load(component, name) for component in ("manifest", *records_of_it)}
+            chain.check_manifest(bodies, data, hashlib.sha256(data).hexdigest())
+            _check(bodies, *records_of_it)
+        except (ToolError, ProvenanceError):
+            continue
+        return STEPS[STEPS.index(step) + 1 :]
+    return STEPS
 
 
 def _write_plan(folder: Folder, name: str, manifest: JsonObject, stack: Sequence[Stacked]) -> Pin:
