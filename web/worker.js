@@ -42,6 +42,14 @@
  * worker must be thrown away.
  */
 
+// Those that the modules below would ask for in their turn: a worker has no modulepreload.
+import "./boot-progress.js";
+import "./canonical.js";
+import "./interpreter.js";
+import "./python.js";
+import "./runtime-manifest.js";
+import "./snapshot.js";
+import "./trusted-script.js";
 import { bootPython } from "./boot.js";
 import { digestMismatch } from "./digest.js";
 import { startHelpers } from "./helpers.js";

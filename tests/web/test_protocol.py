@@ -71,13 +71,26 @@ def test_an_element_of_the_contract_is_documented(name: str):
     assert name in DOCUMENTED
 
 
-def test_the_page_asks_at_once_for_every_module_that_main_js_leads_to():
-    needed, waiting = set(), ["main.js"]
+IMPORT = re.compile(r'^import (?:.* from )?"(.*)";$', re.MULTILINE)
+
+
+def imported_by(first: str) -> set[str]:
+    """Every module that `first` leads to."""
+    needed: set[str] = set()
+    waiting = [first]
     while waiting:
         module = Path(waiting.pop())
-        found = re.findall(r'^import .* from "(.*)";$', SOURCES[module.name], re.MULTILINE)
-        new = {os.path.normpath(module.parent / name) for name in found} - needed
+        new = {os.path.normpath(module.parent / name) for name in IMPORT.findall(SOURCES[module.name])} - needed
         needed |= new
         waiting += new
+    return needed
+
+
+def test_the_page_asks_at_once_for_every_module_that_main_js_leads_to():
     asked = set(re.findall(r'(?:modulepreload" href|type="module" src)="(.*?)"', PAGE))
-    assert asked == needed | {"main.js"}
+    assert asked == imported_by("main.js") | {"main.js"}
+
+
+def test_the_worker_asks_at_once_for_every_module_that_it_leads_to():
+    asked = {os.path.normpath(name) for name in IMPORT.findall(SOURCES["worker.js"])}
+    assert asked == imported_by("worker.js")
