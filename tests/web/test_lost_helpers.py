@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Route, Worker
+from playwright.sync_api import Browser, BrowserContext, Route
 
 from tests.session.scripted_model import scripted_model
 from tests.web.altered import WEB, replace_and_name
@@ -20,6 +20,7 @@ HANGS = "0"
 OTHER_WORKERS = """
 const Started = self.Worker;
 self.helpers = [];
+new BroadcastChannel("end").addEventListener("message", () => self.helpers[0].terminate());
 self.Worker = class extends Started {
   constructor(address, how) {
     super(address, how);
@@ -51,10 +52,6 @@ def desk_with(browser: Browser, server: str, query: str, code: str) -> tuple[Bro
     return context, Desk(page, server, query)
 
 
-def own_worker(desk: Desk) -> Worker:
-    return next(worker for worker in desk.page.workers if worker.url.endswith("/worker.js"))
-
-
 def recovers(desk: Desk) -> None:
     """Restarts, with scripts as they are, and generates."""
     desk.press("restart")
@@ -74,7 +71,7 @@ def test_a_helper_that_dies_while_it_is_needed_ends_the_runtime_with_its_own_cod
         desk.write("a", max_tokens=8000)
         desk.press("generate")
         desk.page.locator("#transcript .text", has_text="bcdefgh").wait_for()
-        own_worker(desk).evaluate("void setTimeout(() => self.helpers[0].terminate(), 50)")
+        desk.page.evaluate("new BroadcastChannel('end').postMessage(null)")
         desk.shows("HelperLost")
         assert desk.state == "runtime-failed"
         assert desk.notice.startswith("Helper thread 1 has stopped")
