@@ -45,8 +45,8 @@ def test_all_dots_lie_inside_also_where_all_values_are_the_same() -> None:
 
 
 @pytest.mark.parametrize(("low", "high", "expected"), [
-    (0, 1, [0, 0.5, 1]), (1.11, 1.89, [1.2, 1.4, 1.6, 1.8]), (-2, 2, [-2, -1, 0, 1, 2]), (0.9931, 1, [0.994, 0.996, 0.998, 1]),
-    (0, 0.0003, [0, 0.0001, 0.0002, 0.0003])])
+    (0, 1, [0, 0.5, 1]), (1.11, 1.89, [1.2, 1.4, 1.6, 1.8]), (-2, 2, [-2, -1, 0, 1, 2]),
+    (0.9931, 1, [0.994, 0.996, 0.998, 1]), (0, 0.0003, [0, 0.0001, 0.0002, 0.0003])])
 def test_ticks_are_round_numbers(low: float, high: float, expected: list[float]) -> None:
     assert ticks(low, high) == expected
 

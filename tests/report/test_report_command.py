@@ -11,7 +11,11 @@ import pytest
 from tests.evidence.workplace import SUITES, other_weights, run
 from tests.report.reading import Reader, read
 from tinypylm.format import parse
+from tinypylm.provenance import scores
+from tinypylm.provenance.schema import fields, items
+from tinypylm_tools.evidence.folder import Folder
 from tinypylm_tools.fixtures import fixtures
+from tinypylm_tools.report import gather
 from tinypylm_tools.slm_writer import Payload, seal
 
 HOSTILE = "</td><script>alert(1)</script>\u202e\"'&"
@@ -106,3 +110,14 @@ def test_counts_that_do_not_fit_the_parents_are_said_and_not_drawn(root: Path) -
     assert counts
     receipt.write_bytes(receipt.read_bytes().replace(counts[1], counts[1].split(b"},")[0] + b"}]"))
     assert "The receipt's counts do not fit its parents." in reported(root, fails="[ResponseLength]").words
+
+
+def test_another_evaluation_is_compared_only_over_the_same_documents(root: Path) -> None:
+    folder, child = Folder(root), [root / "child.slm"]
+    assert [one.name for one in gather(folder, "two", against=child).scored] == ["two", "child"]
+    body = folder.load("evaluation", "child")
+    text = fields(items(body["texts"])[0])
+    del body["comparison"], items(text["documents"])[0]
+    text["microbits_per_byte"] = scores.microbits_per_byte([fields(one) for one in items(text["documents"])])
+    folder.save("evaluation", "child", body)
+    assert [one.name for one in gather(folder, "two", against=child).scored] == ["two"]

@@ -120,10 +120,11 @@ def _lines(node: Node, places: Mapping[str, tuple[float, float]]) -> Iterator[Ma
     x, y = places[node.key]
     for role, parent in node.parents:
         start, end, top = places[parent][0] + _BOX / 2, x + _BOX / 2, places[parent][1] + _TALL
-        middle, along = (top + y) / 2, 0.5 if y - top < _DOWN else 0.02
+        middle, is_next = (top + y) / 2, y - top < _DOWN
         yield element("path", d=f"M{start:.1f} {top:.1f}C{start:.1f} {middle:.1f} {end:.1f} {middle:.1f} "
                       f"{end:.1f} {y:.1f}", class_="edge")
-        yield words(start * along + end * (1 - along) + 5, middle + 4 if along == 0.5 else y - 8, role)
+        x_of_role = end + (start - end) * (0.3 if is_next else 0.02)
+        yield words(x_of_role + 5, middle + 4 if is_next else y - 8, role)
 
 
 def _box(node: Node, x: float, y: float, *, is_entry: bool) -> Markup:

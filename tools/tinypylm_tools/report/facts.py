@@ -163,7 +163,8 @@ def _own_evaluations(folder: Folder, evaluation: JsonObject) -> Iterator[tuple[s
 
 def _items(evaluation: JsonObject) -> list[object]:
     texts = [fields(text)["sha256"] for text in items(evaluation["texts"])]
-    return [evaluation["suites"], texts]
+    documents = [(document["sha256"], document["bytes"]) for document in _documents(evaluation)]
+    return [evaluation["suites"], texts, documents]
 
 
 def _documents(evaluation: JsonObject) -> list[JsonObject]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tinypylm.canonical import JsonObject
 from tinypylm.errors import ErrorCode, ToolError
 from tinypylm_tools.benchmark.chart import Chart
+from tinypylm_tools.report.markup import plain
 from tinypylm_tools.training.checkpoint import CHECKPOINT, Checkpoint, read
 from tinypylm_tools.training.run import curve
 
@@ -19,7 +20,7 @@ def losses(folder: Path, metadata: JsonObject) -> Chart:
             ErrorCode.UNUSABLE_RUN, f"the run in {folder} states {_stated(found)}, the model "
             f"{metadata.get('training')!r:.300}; expected the run that wrote this model. Leave --run out, or give that "
             "one's folder.", {"folder": str(folder)})
-    return curve(str(metadata.get("name") or folder.name), found.progress)
+    return curve(plain(str(metadata.get("name") or "without a name")), found.progress)
 
 
 def _is_of(run: Checkpoint, metadata: JsonObject) -> bool:
