@@ -67,7 +67,8 @@ def test_a_comparison_shows_verdict_and_counts(name: str) -> None:
         assert reader.cells(what, 6) == [
             *(str(counts[key]) for key in ("both", "only_candidate", "only_parent", "neither")),
             f"{counts['p_ppm'] / 1e6:.6f}"]
-    assert f"the best of the parents: {comparison['verdict']}." in reader.words
+    other = "model without adapters" if record(name, "evaluation")["adapters"] else "best of the parents"
+    assert f", the {other}: {comparison['verdict']}." in reader.words
     size = sum(document["bytes"] for document in record(name, "evaluation")["texts"][0]["documents"])
     by_digest = {row[3]: row[1:3] for row in reader.rows if len(row) == 4}
     for parent in comparison["parents"]:

@@ -16,7 +16,7 @@ def evaluation(facts: Facts) -> Iterator[Markup]:
     """The section's parts. What a record does not have is said, and not estimated."""
     body = facts.records["evaluation"]
     yield table(("model", "bits per byte", "cases passed", "SHA-256"), [_total(facts, one) for one in facts.scored])
-    yield element("p", "Bits per byte over all held-out documents; fewer are better. The best parent stands second.")
+    yield element("p", "Bits per byte over all held-out documents; fewer are better.")
     yield from (element("p", f"{one.name} was evaluated by other sources of runtime and runner than this model.")
                 for one in facts.scored if one.by_other_code)
     yield from _by_document(facts)
@@ -85,7 +85,9 @@ def _comparison(facts: Facts) -> Iterator[Markup]:
         return
     comparison = fields(body["comparison"])
     best = facts.known.name(str(comparison["best"]))
-    yield element("p", "Against ", element("b", best), ", the best of the parents: ",
+    is_bare = comparison["best"] == body["sha256"]
+    yield element("p", "Against ", element("b", best), ", the model without adapters: " if is_bare else
+                  ", the best of the parents: ",
                   element("b", str(comparison["verdict"]), class_="verdict"), ".")
     yield table(("items", "both", "only this model", "only the parent", "neither", "McNemar's exact p"), [
         (what, *(f"{number(pair[key]):,}" for key in ("both", "only_candidate", "only_parent", "neither")),
