@@ -14,7 +14,7 @@ from tests.evidence.workplace import flipped
 from tinypylm_tools.cli import main
 from tinypylm_tools.evidence.folder import Folder
 
-COMMANDS = ("candidate", "eval", "promote", "admit", "ledger", "verify", "registry")
+COMMANDS = ("candidate", "eval", "promote", "admit", "ledger", "verify", "registry", "report")
 
 
 def run(*arguments: object) -> Result:

@@ -29,6 +29,7 @@ COMMANDS = {
     "eval": "Run tasks, safety cases and held-out text on a model.",
     "promote": "Write down what a model's evaluation supports.",
     "admit": "Put a model into the selector, by the steps that lead there.",
+    "report": "Write a page with plots on a model and its evidence.",
     "ledger": "Show, check, repair and sign the ledger of all records.",
     "registry": "List what the page offers, and what it does not.",
 }

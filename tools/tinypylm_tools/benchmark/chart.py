@@ -13,7 +13,9 @@ from xml.sax.saxutils import escape
 Line = Sequence[tuple[float, float]]
 _WIDTH, _HEIGHT = 720, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 560, 60, 344
-_COLOURS = ("#c2410c", "#1d4ed8", "#0f766e", "#6d28d9")
+COLOURS = ("#c2410c", "#1d4ed8", "#0f766e", "#6d28d9")
+GREY = "#6b7280"
+"""Can be read on a light page and on a dark one."""
 _STEPS = (1, 2, 5)
 
 
@@ -54,7 +56,7 @@ class Chart:
     def _axes(self) -> Iterator[str]:
         for y in self._ticks:
             height = self._place(0, y)[1]
-            yield f'<path d="M{_LEFT} {height:.1f}H{_RIGHT}" stroke="#6b7280" stroke-opacity=".3"/>'
+            yield f'<path d="M{_LEFT} {height:.1f}H{_RIGHT}" stroke="{GREY}" stroke-opacity=".3"/>'
             yield _text(_LEFT - 8, height + 4, f"{y:,g}", anchor="end")
         for quarter in range(5):
             x = self._last * quarter / 4
@@ -65,7 +67,7 @@ class Chart:
 
     def _curves(self) -> Iterator[str]:
         ends = _apart([self._place(*line[-1])[1] for line in self.lines.values()])
-        for colour, end, (name, line) in zip(_COLOURS, ends, self.lines.items(), strict=False):
+        for colour, end, (name, line) in zip(COLOURS, ends, self.lines.items(), strict=False):
             points = " ".join("{:.1f},{:.1f}".format(*self._place(x, y)) for x, y in line)
             yield f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
             yield _text(_RIGHT + 8, end + 4, name, colour=colour)
@@ -79,6 +81,6 @@ def _apart(heights: Sequence[float], gap: float = 16) -> list[float]:
     return [placed[n] for n in range(len(heights))]
 
 
-def _text(x: float, y: float, text: str, anchor: str = "start", size: int = 12, colour: str = "#6b7280") -> str:
+def _text(x: float, y: float, text: str, anchor: str = "start", size: int = 12, colour: str = GREY) -> str:
     return (f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" fill="{colour}">'
             f"{escape(text)}</text>")

@@ -84,7 +84,7 @@ class Run:
         states = [made.state_dict() for made in self.optimisers]
         checkpoint.write(self.folder / CHECKPOINT, self._checkpoint(states))
         if self.progress.losses and self.progress.held_out:
-            write_atomically(self.folder / CURVE, curve(self.description.name, self.progress).encode())
+            write_atomically(self.folder / CURVE, curve(self.description.name, self.progress).svg().encode())
 
     def _step(self) -> None:
         """One update, and its loss in nats per token."""
@@ -136,11 +136,11 @@ class Run:
         return Checkpoint(self.described, self.config, self.tokenizer, self.parent, self.weights, states, self.progress)
 
 
-def curve(name: str, progress: Progress) -> str:
-    """An SVG of both losses over millions of tokens."""
+def curve(name: str, progress: Progress) -> Chart:
+    """Both losses over millions of tokens."""
     tokens_at = {step: tokens / 1e6 for step, _, tokens in progress.losses}
     millions = progress.tokens / 1e6
     held_out = [(tokens_at.get(step, millions * step / progress.step), bits) for step, bits in progress.held_out]
     train = [(tokens / 1e6, loss) for _, loss, tokens in progress.losses]
     return Chart(f"Training {name}", "millions of tokens seen", "logarithmic",
-                 {"train, nats per token": train, "held out, bits per byte": held_out}).svg()
+                 {"train, nats per token": train, "held out, bits per byte": held_out})
