@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| (`.*?) \|", DOCUMENT.split("\n## Figures\n")[1].split("\n## ")[0], re.MULTILINE)
 DOCUMENTED = re.findall(r"`(\w+)`", " ".join(ROWS))
-ENDLESS = scripted_model(b"abcdefgh", context_length=8192, ends=False)
+ENDLESS = scripted_model(b"abcdefgh", context_length=32768, ends=False)
 
 
 def shown(desk: Desk) -> dict[str, str]:
@@ -67,7 +67,7 @@ def test_figures_are_those_of_the_model_and_of_the_context(writer: Desk, repo_ro
 
 def test_figures_move_while_a_text_is_written(desk: Desk):
     desk.open_file("endless.slm", ENDLESS)
-    desk.write("a", max_tokens=8000)
+    desk.write("a", max_tokens=32000)
     desk.press("generate")
     cell = desk.page.locator('[data-key="generated_tokens"]')
     expect(cell).not_to_have_text("0", timeout=LONG_ENOUGH_MS)

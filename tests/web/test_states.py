@@ -44,7 +44,7 @@ REQUESTS: dict[str, list[Any]] = {
 CONTROLS = {"load": {"model-select", "model-file"}, **{event: {event} for event in (
     "generate", "step", "stop", "clear", "reset", "free", "restart", "reload")}}
 
-ENDLESS = scripted_model(b"abcdefgh", context_length=8192, ends=False)
+ENDLESS = scripted_model(b"abcdefgh", context_length=32768, ends=False)
 
 
 def test_every_pair_of_a_state_and_an_event_does_what_the_documentation_says(desk: Desk):
@@ -92,7 +92,7 @@ def test_every_request_in_every_state(new_desk: Callable[[str], Desk]):
 
     desk.open_file("endless.slm", ENDLESS)
     refuses_what_the_table_leaves_out(desk, "model-ready")
-    desk.write("a", max_tokens=8000, temperature=0)
+    desk.write("a", max_tokens=32000, temperature=0)
     desk.press("generate")
     refuses_what_the_table_leaves_out(desk, "generating")
     desk.press("stop")
@@ -166,7 +166,7 @@ def test_a_stop_behind_a_reset_stops_what_was_asked_for_between_them(desk: Desk)
     desk.tokens("a", max_tokens=2)
     stopped, tokens = desk.page.evaluate("""async () => {
       const reset = tinypylm.reset();
-      const stream = tinypylm.generate("a", {max_tokens: 8000});
+      const stream = tinypylm.generate("a", {max_tokens: 32000});
       const stopped = await tinypylm.stop();
       let tokens = 0;
       for await (const token of stream) tokens += 1;
@@ -174,7 +174,7 @@ def test_a_stop_behind_a_reset_stops_what_was_asked_for_between_them(desk: Desk)
       return [stopped, tokens];
     }""")
     assert stopped == {"stopped": True}
-    assert tokens < 8000
+    assert tokens < 32000
 
 
 def test_a_stop_while_the_prompt_is_read_ends_within_a_chunk(desk: Desk):

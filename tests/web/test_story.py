@@ -34,15 +34,15 @@ def test_generate_continues_the_prompt_in_the_transcript(writer: Desk):
 
 
 def test_text_streams_into_the_page_before_the_generation_ends(desk: Desk):
-    desk.open_file("endless.slm", scripted_model(b"abcdefgh", context_length=8192, ends=False))
-    desk.write("a", max_tokens=8000)
+    desk.open_file("endless.slm", scripted_model(b"abcdefgh", context_length=32768, ends=False))
+    desk.write("a", max_tokens=32000)
     desk.press("generate")
     desk.page.locator("#transcript .text", has_text="bcdefgh").wait_for()
     assert desk.state == "generating"
     assert desk.enabled() == {"stop"}
     desk.press("stop")
     desk.reaches("context-ready")
-    assert 0 < int(desk.figure("generated_tokens")) < 8000
+    assert 0 < int(desk.figure("generated_tokens")) < 32000
 
 
 def test_model_output_that_looks_like_markup_is_text(desk: Desk):
@@ -120,13 +120,13 @@ def test_every_figure_is_there_before_it_has_a_value(desk: Desk):
 
 
 def test_ctrl_enter_generates_and_escape_stops(desk: Desk):
-    desk.open_file("endless.slm", scripted_model(b"abcdefgh", context_length=8192, ends=False))
-    desk.write("a", max_tokens=8000)
+    desk.open_file("endless.slm", scripted_model(b"abcdefgh", context_length=32768, ends=False))
+    desk.write("a", max_tokens=32000)
     desk.element("prompt").press("Control+Enter")
     desk.reaches("generating")
     desk.page.keyboard.press("Escape")
     desk.reaches("context-ready")
-    assert int(desk.figure("generated_tokens")) < 8000
+    assert int(desk.figure("generated_tokens")) < 32000
 
 
 def test_every_control_has_a_name(desk: Desk):

@@ -31,7 +31,7 @@ WATCH_EMISSION = """(() => {
 
 STOP_AFTER = """async (count) => {
   let seen = 0, stopped_at = 0, stop;
-  for await (const token of tinypylm.generate("a", {max_tokens: 8000})) {
+  for await (const token of tinypylm.generate("a", {max_tokens: 32000})) {
     seen += 1;
     if (seen !== count) continue;
     stop = tinypylm.stop();
@@ -40,7 +40,7 @@ STOP_AFTER = """async (count) => {
   return [stopped_at, await stop];
 }"""
 
-ENDLESS = scripted_model(b"abcdefgh", context_length=8192, ends=False)
+ENDLESS = scripted_model(b"abcdefgh", context_length=32768, ends=False)
 
 
 @pytest.mark.parametrize("options", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
@@ -85,7 +85,7 @@ def test_the_engine_is_usable_after_stop(desk: Desk):
 def test_leaving_the_loop_stops_the_generation(desk: Desk):
     desk.open_file("endless.slm", ENDLESS)
     state = desk.page.evaluate("""async () => {
-      for await (const token of tinypylm.generate("a", {max_tokens: 8000})) break;
+      for await (const token of tinypylm.generate("a", {max_tokens: 32000})) break;
       return (await tinypylm.diagnostics()).state;
     }""")
     assert state == "context-ready"
@@ -99,7 +99,7 @@ def test_a_killed_worker_is_noticed_and_restarts_with_the_transcript_kept(new_de
     desk = new_desk()
     desk.reaches("ready")
     desk.open_file("endless.slm", ENDLESS)
-    desk.write("a", max_tokens=8000)
+    desk.write("a", max_tokens=32000)
     desk.press("generate")
     desk.page.locator("#transcript .text", has_text="bcdefgh").wait_for()
     desk.page.workers[0].evaluate("self.close()")
