@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -117,5 +118,9 @@ def test_a_model_without_parents_can_be_compared_with_another() -> None:
     reader = read(page(facts))
     assert reader.cells("storyteller-2m-q8_0", 4)[0] == "1.470812"
     assert len(reader.cells("wq of layer 3", 5)) == 4
-    assert "storyteller-2m-q8_0 was evaluated by other sources of runtime and runner" in reader.words
+    other = [replace(scored, by_other_code=scored.name == "storyteller-2m-q8_0") for scored in facts.scored]
+    said = "storyteller-2m-q8_0 was evaluated by other sources of runtime and runner"
+    assert said in read(page(replace(facts, scored=tuple(other)))).words
+    runners = {record(name, "evaluation")["runner"]["sha256"] for name in ("happy-2m-q8_0", "storyteller-2m-q8_0")}
+    assert (said in reader.words) == (len(runners) == 2)
     assert "The records name no parent, so there is nothing to be better than." in reader.words
