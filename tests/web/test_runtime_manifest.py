@@ -123,4 +123,8 @@ def test_a_drift_is_shown_at_once_not_when_python_has_started(context: BrowserCo
     desk = drifted(context, server)
     assert desk.page.evaluate(PYTHON_STARTED) is False
     assert desk.refused("load", STORYTELLER)["code"] == "ManifestDrift"
+    for _ in range(100):  # the driver hears of a worker's end a little later than the page
+        if not desk.page.workers:
+            break
+        desk.page.wait_for_timeout(50)
     assert desk.page.workers == []
