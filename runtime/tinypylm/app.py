@@ -81,7 +81,7 @@ class App:
             files[component] = view[at : at + size]
             at += size
         name, digest = cast(str, params["name"]), cast(str, params["sha256"])
-        return {**assemble(self._session, name, files, kv_cache_option(self._kv_cache), lambda model: digest)}
+        return {**assemble(self._session, name, files, kv_cache_option(self._kv_cache), digest)}
 
     def _start(self, params: Params, data: Buffer) -> Answer:
         options = SamplingOptions.from_dict(params.get("options"))

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 
 from tinypylm.canonical import JsonObject
 from tinypylm.diagnostics import Figures
 from tinypylm.errors import SlmError
 from tinypylm.memory import KVCache
 from tinypylm.provenance.registry import PHASES
-from tinypylm.selector import Files, sha256_of, verify_assembly
+from tinypylm.selector import Files, verify_assembly
 from tinypylm.session import Session
 
 _FIRST_ADAPTER = PHASES.index("apply-adapter-stack-0")
 
 
 def assemble(
-    session: Session, name: str, files: Files, kv_cache: KVCache = KVCache.F32,
-    model_sha256: Callable[[bytes | memoryview], str] = sha256_of,
+    session: Session, name: str, files: Files, kv_cache: KVCache = KVCache.F32, model_sha256: str | None = None
 ) -> Figures:
     """Loads the model of the entry `name` with its stack, in the order of the entry.
 

@@ -19,6 +19,7 @@ what to try, and a `detail` of JSON values for programs.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TypeVar
 
 Detail = dict[str, "str | int | float | bool | None"]
 
@@ -80,6 +81,19 @@ class SlmError(Exception):
         self.code = code
         self.message = message
         self.detail: Detail = detail or {}
+
+
+_E = TypeVar("_E", bound=SlmError)
+
+
+def mismatch(kind: type[_E], code: StrEnum, where: str, found: object, expected: object, advice: str) -> _E:
+    """The error to raise: its message says where, what was found, what was expected, and what to try."""
+    detail: Detail = {"where": where, "found": _plain(found), "expected": _plain(expected)}
+    return kind(code, f"{where}: found {found}, expected {expected}. {advice}", detail)
+
+
+def _plain(value: object) -> str | int:
+    return value if isinstance(value, int) else str(value)
 
 
 class FormatError(SlmError):

@@ -135,17 +135,12 @@ def check_budgets(entry: JsonObject) -> None:
             f"{ADAPTER_AUTO_APPLY_BYTE_BUDGET:,}", {"bytes": total, "budget": ADAPTER_AUTO_APPLY_BYTE_BUDGET})
 
 
-def sha256_of(data: bytes | memoryview) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
 def verify_assembly(
-    name: str, files: Files, on_step: Callable[[Verified], None] = lambda step: None,
-    model_sha256: Callable[[bytes | memoryview], str] = sha256_of,
+    name: str, files: Files, on_step: Callable[[Verified], None] = lambda step: None, model_sha256: str | None = None
 ) -> Assembly:
     """All phases of the entry `name` over exactly the files that its plan names; `on_step` hears of steps that hold.
 
-    `model_sha256` can give the model's digest where the host has computed it, which is quicker than to do it here.
+    `model_sha256` is the model's digest where the host has computed it, which is quicker than to do it here.
 
     Adapters are verified as evidence; applying them is the engine's. Raises ProvenanceError, whose `detail` has `phase`
     and `step` of what failed; its code may be one of the format's, for a model that breaks those rules.
@@ -179,7 +174,7 @@ class _Walk:
         self.steps.append(verified)
         self.on_step(verified)
 
-    def model(self, sha256: Callable[[bytes | memoryview], str]) -> Model:
+    def model(self, sha256: str | None) -> Model:
         data, pin = self.files["model"], self.planned.pins["model"]
         with _named(LOAD, "model"):
             _check_bytes(data, pin, "model", sha256)
@@ -293,14 +288,12 @@ def _pin_of(fetch: JsonObject) -> Pin:
     return Pin(str(fetch["path"]), number(fetch["bytes"]), str(fetch["sha256"]))
 
 
-def _check_bytes(
-    data: bytes | memoryview, pin: Pin, component: str, sha256: Callable[[bytes | memoryview], str] = sha256_of
-) -> None:
+def _check_bytes(data: bytes | memoryview, pin: Pin, component: str, sha256: str | None = None) -> None:
     where: Detail = {"component": component, "path": pin.path}
     if len(data) != pin.size_bytes:
         raise ProvenanceError(ProvenanceCode.RESPONSE_LENGTH, f"{pin.path} has {len(data):,} bytes, expected "
                               f"{pin.size_bytes:,}", {**where, "found": len(data), "expected": pin.size_bytes})
-    found = sha256(data)
+    found = sha256 or hashlib.sha256(data).hexdigest()
     if found != pin.sha256:
         raise ProvenanceError(ProvenanceCode.RESPONSE_DIGEST, f"{pin.path} has the SHA-256 {found}, expected "
                               f"{pin.sha256}", {**where, "found": found, "expected": pin.sha256})

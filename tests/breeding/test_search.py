@@ -29,8 +29,9 @@ from tinypylm_tools.breeding.parameters import read_parameters
 from tinypylm_tools.breeding.search.engines import score
 from tinypylm_tools.breeding.search.evolution import Scored, generation, ranking
 from tinypylm_tools.breeding.search.genome import Dice, Genome, fresh, mixed, mutated
-from tinypylm_tools.breeding.search.settings import Settings, Text
+from tinypylm_tools.breeding.search.settings import Settings
 from tinypylm_tools.cli import main
+from tinypylm_tools.evaluation.suites import HeldOut
 
 OPERATORS_OF_TWO = [name for name, table in OPERATORS.items() if table.most > 1]
 MODELS = ("base", "one", "two")
@@ -63,6 +64,8 @@ def write_settings(folder: Path) -> Path:
     digests = {name.partition(".")[0]: sha256(data).hexdigest() for name, data in files.items()}
     (folder / "search.toml").write_text(SETTINGS.format(**digests))
     return folder / "search.toml"
+
+NO_TEXT = HeldOut("", "", 0, ())
 
 
 @pytest.fixture
@@ -234,7 +237,7 @@ def test_dice_are_fair_enough_and_depend_on_each_of_their_numbers() -> None:
 
 
 def test_the_next_generation_depends_on_scores_and_not_on_when_they_came() -> None:
-    settings = Settings(1, 4, 2, ("dare", "linear"), b"", (b"", b""), Text("", ()), Text("", ()))
+    settings = Settings(1, 4, 2, ("dare", "linear"), b"", (b"", b""), NO_TEXT, NO_TEXT)
     first = generation(settings, [])
     scored = [Scored(genome, Fraction(place + 1)) for place, genome in enumerate(first)]
     other = [Scored(genome, Fraction(9 - place)) for place, genome in enumerate(first)]

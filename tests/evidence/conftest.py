@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evidence.workplace import SUITES, TICK, admit_fixture, admit_stacked
+from tests.evidence.workplace import TICK, admit_fixture, admit_stacked, write_suites
 from tinypylm_tools.evidence.book import Book
 from tinypylm_tools.evidence.folder import Folder
 
@@ -16,9 +16,7 @@ from tinypylm_tools.evidence.folder import Folder
 def admitted(tmp_path_factory: pytest.TempPathFactory, repo_root: Path) -> Path:
     """Models `tiny` and `other`, and `stacked`: `tiny` with two adapters. Not to be changed."""
     root = tmp_path_factory.mktemp("models")
-    (root / "evaluation").mkdir()
-    for name, text in SUITES.items():
-        (root / "evaluation" / name).write_text(text, encoding="utf-8")
+    write_suites(root)
     book = Book(Folder(root), TICK)
     for name, file in (("tiny", "tiny-test-model-q4_0.slm"), ("other", "tiny-test-model-q8_0.slm")):
         shutil.copy(repo_root / "models" / "fixtures" / file, root / f"{name}.slm")

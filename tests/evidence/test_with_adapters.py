@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evidence.workplace import SUITES, other_weights, run
+from tests.evidence.workplace import other_weights, run, write_suites
 from tinypylm.provenance.schema import fields, items
 from tinypylm_tools.evidence.folder import Folder
 from tinypylm_tools.evidence.walk import verify
@@ -21,10 +21,8 @@ pytest.importorskip("tinypylm_tools.adapters")
 def root(tmp_path: Path) -> Path:
     """A base, and two packages of its difference to `target.slm`, which lies elsewhere."""
     root = tmp_path / "models"
-    (root / "evaluation").mkdir(parents=True)
-    (root / "adapters").mkdir()
-    for name, text in SUITES.items():
-        (root / "evaluation" / name).write_text(text, encoding="utf-8")
+    (root / "adapters").mkdir(parents=True)
+    write_suites(root)
     (root / "base.slm").write_bytes(fixtures()["tiny-test-model.slm"])
     (tmp_path / "target.slm").write_bytes(other_weights())
     for kind, option in (("asp1", ("--keep-ppm", 300_000)), ("alr1", ("--rank", 2))):

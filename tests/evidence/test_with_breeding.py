@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evidence.workplace import SUITES, edited, other_weights, repinned, run
+from tests.evidence.workplace import breed_half_and_half, edited, other_weights, repinned, run
 from tinypylm import selector
 from tinypylm.canonical import JsonObject
 from tinypylm.errors import ProvenanceError
@@ -16,7 +16,6 @@ from tinypylm.provenance.records import RecordKind, identifier
 from tinypylm.provenance.schema import fields, items
 from tinypylm_tools.evidence.folder import Folder
 from tinypylm_tools.evidence.walk import assembly_files
-from tinypylm_tools.fixtures import fixtures
 
 pytest.importorskip("tinypylm_tools.breeding")
 
@@ -25,13 +24,7 @@ pytest.importorskip("tinypylm_tools.breeding")
 def bred(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`child`, bred from `one` and `two`, admitted. Not to be changed."""
     root = tmp_path_factory.mktemp("models")
-    (root / "evaluation").mkdir()
-    for name, text in SUITES.items():
-        (root / "evaluation" / name).write_text(text, encoding="utf-8")
-    (root / "one.slm").write_bytes(fixtures()["tiny-test-model.slm"])
-    (root / "two.slm").write_bytes(other_weights())
-    run("breed", "linear", "--parent", root / "one.slm", "--parent", root / "two.slm", "--weight-ppm", 500_000,
-        "--weight-ppm", 500_000, "--out", root / "child.slm", "--evidence", root / "evidence" / "child")
+    breed_half_and_half(root, other_weights())
     run("admit", root / "child.slm")
     return root
 

@@ -58,6 +58,21 @@ def TICK() -> str:  # noqa: N802 - it stands for a clock, which is a constant he
     return f"2026-01-01T00:{seconds // 60 % 60:02}:{seconds % 60:02}Z"
 
 
+def write_suites(root: Path) -> None:
+    (root / "evaluation").mkdir()
+    for name, text in SUITES.items():
+        (root / "evaluation" / name).write_text(text, encoding="utf-8")
+
+
+def breed_half_and_half(root: Path, two: bytes) -> None:
+    """`child`, half of a fixture, `one`, and half of `two`, with the records of its breeding."""
+    write_suites(root)
+    (root / "one.slm").write_bytes(fixtures()["tiny-test-model.slm"])
+    (root / "two.slm").write_bytes(two)
+    run("breed", "linear", "--parent", root / "one.slm", "--parent", root / "two.slm", "--weight-ppm", 500_000,
+        "--weight-ppm", 500_000, "--out", root / "child.slm", "--evidence", root / "evidence" / "child")
+
+
 def admit_fixture(book: Book, name: str) -> None:
     steps.admit_import(book, book.folder.root / f"{name}.slm", default_items(book.folder.root))
 

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.evidence.workplace import SUITES, other_weights, run
+from tests.evidence.workplace import breed_half_and_half, other_weights, run
 from tests.report.reading import Reader, read
 from tinypylm.format import parse
 from tinypylm.provenance import scores
 from tinypylm.provenance.schema import fields, items
 from tinypylm_tools.evidence.folder import Folder
-from tinypylm_tools.fixtures import fixtures
 from tinypylm_tools.report import gather
 from tinypylm_tools.slm_writer import Payload, seal
 
@@ -34,13 +33,7 @@ def hostile_model() -> bytes:
 def bred(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`child`, half `one` and half `two`, where two has one matrix of the other sign. Not to be changed."""
     root = tmp_path_factory.mktemp("models")
-    (root / "evaluation").mkdir()
-    for name, text in SUITES.items():
-        (root / "evaluation" / name).write_text(text, encoding="utf-8")
-    (root / "one.slm").write_bytes(fixtures()["tiny-test-model.slm"])
-    (root / "two.slm").write_bytes(hostile_model())
-    run("breed", "linear", "--parent", root / "one.slm", "--parent", root / "two.slm", "--weight-ppm", 500_000,
-        "--weight-ppm", 500_000, "--out", root / "child.slm", "--evidence", root / "evidence" / "child")
+    breed_half_and_half(root, hostile_model())
     run("admit", root / "child.slm", root / "two.slm")
     return root
 

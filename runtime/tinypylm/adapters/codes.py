@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from tinypylm.errors import AdapterError, Detail
+from tinypylm.errors import AdapterError, mismatch
 
 
 class AdapterCode(StrEnum):
@@ -58,13 +58,6 @@ class AdapterCode(StrEnum):
 _TRY_AGAIN = "Fetch the package again, or make it again with `tinypylm adapter make`."
 
 
-def refusal(
-    code: AdapterCode, where: str, found: object, expected: object, advice: str = _TRY_AGAIN
-) -> AdapterError:
-    """The error to raise: its message says where, what was found, what was expected, and what to try."""
-    detail: Detail = {"where": where, "found": _plain(found), "expected": _plain(expected)}
-    return AdapterError(code, f"{where}: found {found}, expected {expected}. {advice}", detail)
-
-
-def _plain(value: object) -> str | int:
-    return value if isinstance(value, int) else str(value)
+def refusal(code: AdapterCode, where: str, found: object, expected: object, advice: str = _TRY_AGAIN) -> AdapterError:
+    """The error to raise, as `errors.mismatch` words it."""
+    return mismatch(AdapterError, code, where, found, expected, advice)

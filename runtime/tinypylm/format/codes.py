@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from tinypylm.errors import Detail, FormatError
+from tinypylm.errors import FormatError, mismatch
 
 
 class FormatCode(StrEnum):
@@ -94,13 +94,6 @@ class FormatCode(StrEnum):
 TRY_AGAIN = "Download the file again, or pack it again with `tinypylm pack`."
 
 
-def refusal(
-    code: FormatCode, where: str, found: object, expected: object, advice: str = TRY_AGAIN
-) -> FormatError:
-    """The error to raise: its message says where, what was found, what was expected, and what to try."""
-    detail: Detail = {"where": where, "found": _plain(found), "expected": _plain(expected)}
-    return FormatError(code, f"{where}: found {found}, expected {expected}. {advice}", detail)
-
-
-def _plain(value: object) -> str | int:
-    return value if isinstance(value, int) else str(value)
+def refusal(code: FormatCode, where: str, found: object, expected: object, advice: str = TRY_AGAIN) -> FormatError:
+    """The error to raise, as `errors.mismatch` words it."""
+    return mismatch(FormatError, code, where, found, expected, advice)

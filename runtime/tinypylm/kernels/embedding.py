@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinypylm.config import DType
+from tinypylm.kernels import half
 from tinypylm.kernels.linear import BLOCK
 from tinypylm.wasm.kernel import Kernel, Ptr
 from tinypylm.wasm.values import f32, i32
@@ -21,7 +22,7 @@ def embed(k: Kernel, out: Ptr, table: Ptr, scales: Ptr, token: i32, *, dtype: DT
     row = k.pointer(table.value + token * (cols if dtype is DType.Q8_0 else cols // 2))
     row_scales = k.pointer(scales.value + token * (2 * cols // BLOCK))
     with k.range(cols // BLOCK) as b:
-        scale = k.let(f32.from_bits(row_scales.u16[b] << 13) * 2.0**112)
+        scale = k.let(half.scale(row_scales.u16[b]))
         with k.range(BLOCK) as i:
             at = k.let((b << 5) + i)
             out.f32[at] = f32.of(_code(row, at, dtype)) * scale

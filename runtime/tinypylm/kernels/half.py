@@ -1,20 +1,26 @@
-"""Half precision (IEEE 754 binary16) as the KV cache keeps it: without subnormals, infinities and NaN.
+"""Half precision (IEEE 754 binary16): the scales of blocks, and the KV cache, without subnormals, infinities and NaN.
 
-A magnitude below 2^-14 becomes zero, one above 65,504 becomes 65,504; others are rounded to nearest, ties to even.
+In the cache a magnitude below 2^-14 becomes zero, one above 65,504 becomes 65,504; others are rounded to nearest, ties
+to even.
 """
 
 from __future__ import annotations
 
 from tinypylm.wasm.kernel import Kernel, Ptr
-from tinypylm.wasm.values import i32
+from tinypylm.wasm.values import f32, i32
 from tinypylm.wasm.vectors import f32x4, i16x8, i32x4
 
-SMALLEST, LARGEST = 2.0**-14, 65504.0
+LARGEST = 65504.0
 _SMALLEST_BITS = 0x38800000  # of 2^-14 as f32
 _REBIAS = (127 - 15) << 23
 _SIGN = -0x8000_0000
 _SIGN_AND_VALUE = _SIGN | 0x0FFF_E000  # of an f16's bits, sign-extended and shifted to f32's mantissa
-_EXPONENT_SHIFT = 2.0**112
+EXPONENT_SHIFT = 2.0**112  # an f16's bits, shifted to f32's mantissa, are its value times 2^-112
+
+
+def scale(bits: i32, unit: float = 1.0) -> f32:
+    """The f16 with these bits, which is not negative, times a power of two."""
+    return f32.from_bits(bits << 13) * (unit * EXPONENT_SHIFT)
 
 
 def halve(k: Kernel, out: Ptr, x: Ptr, first: i32, end: i32, *, head_dim: int, out_stride: int) -> None:
@@ -42,4 +48,4 @@ def _codes(k: Kernel, x: f32x4) -> i32x4:
 
 def widen(x: i32x4) -> f32x4:
     """Sign-extended f16 bits as f32."""
-    return (x << 13 & i32x4.const(_SIGN_AND_VALUE)).view(f32x4) * _EXPONENT_SHIFT
+    return (x << 13 & i32x4.const(_SIGN_AND_VALUE)).view(f32x4) * EXPONENT_SHIFT

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinypylm.config import DType
+from tinypylm.kernels import half
 from tinypylm.wasm.kernel import Function, Kernel, Ptr
 from tinypylm.wasm.values import Value, f32, i32
 from tinypylm.wasm.vectors import f32x4, i16x8
 
 BLOCK = 32
-_F16_EXPONENT_SHIFT = 2.0**112  # an f16's bits, shifted to f32's mantissa, are its value times 2^-112
 
 CODE_BYTES = {DType.F32: lambda n: 4 * n, DType.Q8_0: lambda n: n, DType.Q4_0: lambda n: n // 2}
 
@@ -201,7 +201,7 @@ _SHORT_ROW = 512
 
 def _four_scales(k: Kernel, scales: Ptr, index: int, unit: float) -> f32x4:
     """Scales of four blocks, widened; named. Behind the last row this reads up to six bytes of what follows, unused."""
-    return k.let((scales.u16x4[index] << 13).view(f32x4) * (unit * _F16_EXPONENT_SHIFT))
+    return k.let((scales.u16x4[index] << 13).view(f32x4) * (unit * half.EXPONENT_SHIFT))
 
 
 def _batch_dots_quantised(codes: Codes, block_bytes: int, unit: float) -> Callable[..., list[f32x4]]:
@@ -209,7 +209,7 @@ def _batch_dots_quantised(codes: Codes, block_bytes: int, unit: float) -> Callab
         sums = [k.var(f32x4.const(0.0)) for _ in range(tokens)]
         with k.range(cols // BLOCK) as b:
             wb, xb = w + b * block_bytes, x + (b << 6)
-            scale = k.let(f32x4.splat(f32.from_bits(scales.u16[b] << 13) * (unit * _F16_EXPONENT_SHIFT)))
+            scale = k.let(f32x4.splat(half.scale(scales.u16[b], unit)))
             block = codes(k, wb, 0)
             for t, total in enumerate(sums):
                 total += _block_sum(block, xb, 0, t * x_stride // 2) * scale

@@ -9,7 +9,11 @@ the rule, is `tinypylm_tools.quantise`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from tinypylm.config import DType
+from tinypylm.kernels import half
 from tinypylm.wasm.binary import uleb
 from tinypylm.wasm.kernel import Kernel, Ptr
 from tinypylm.wasm.opcodes import OPCODES
@@ -23,7 +27,6 @@ PAIR_BYTES = 12
 
 _DIVISOR = {DType.Q8_0: 127.0, DType.Q4_0: 7.0}
 _LOWEST = {DType.Q8_0: -127.0, DType.Q4_0: -8.0}
-_F16_EXPONENT_SHIFT = 2.0**112
 _RANKS_AT_ONCE = 4
 _F16_OVERFLOW = 65_520.0  # halfway from the largest f16 to what would follow; such a number rounds to infinity
 _SMALLEST_NORMAL_F16 = 2.0**-14
@@ -96,29 +99,32 @@ def survey(k: Kernel, codes: Ptr, scales: Ptr, update: Ptr, seen: Ptr, log: Ptr,
     Nothing of the tensor changes. seen: u8[count], set for what is logged. first: the number of the first block.
     """
     end, sound = k.var(log.value), k.var(i32.const(1))
-    with k.range(count) as b:
-        at = codes + b * BLOCK_BYTES[dtype]
-        scale = scales + (b << 1)
-        updates = _updates(k, update + b * (4 * BLOCK_ELEMENTS[dtype]), s, dtype)
-        with k.when(_touched(updates)):
-            results = _results(k, at, scale, updates, dtype)
-            sound.set(sound & _representable(k, results, dtype))
-            with k.when(seen.u8[b].equals(0)):
-                seen.u8[b] = i32.const(1)
-                _record(k, k.pointer(end), first + b, at, scale, dtype)
-                end += record_bytes(dtype)
+    with _touched_blocks(k, codes, scales, update, count, s, dtype) as (b, at, scale, results):
+        sound.set(sound & _representable(k, results, dtype))
+        with k.when(seen.u8[b].equals(0)):
+            seen.u8[b] = i32.const(1)
+            _record(k, k.pointer(end), first + b, at, scale, dtype)
+            end += record_bytes(dtype)
     return k.select(sound, end, i32.const(0))
 
 
 def change(k: Kernel, codes: Ptr, scales: Ptr, update: Ptr, count: i32, s: f32, *, dtype: DType) -> None:
     """The touched blocks of `count` get their new codes and scales. `survey` has found that they have some."""
+    with _touched_blocks(k, codes, scales, update, count, s, dtype) as (_, at, scale, results):
+        _store(k, at, scale, results, dtype)
+
+
+@contextmanager
+def _touched_blocks(
+    k: Kernel, codes: Ptr, scales: Ptr, update: Ptr, count: i32, s: f32, dtype: DType
+) -> Iterator[tuple[i32, Ptr, Ptr, list[f32x4]]]:
+    """A loop over those of `count` blocks in which some u is not 0: number, codes, scale, and w'."""
     with k.range(count) as b:
         at = codes + b * BLOCK_BYTES[dtype]
         scale = scales + (b << 1)
         updates = _updates(k, update + b * (4 * BLOCK_ELEMENTS[dtype]), s, dtype)
         with k.when(_touched(updates)):
-            results = _results(k, at, scale, updates, dtype)
-            _store(k, at, scale, results, dtype)
+            yield b, at, scale, _results(k, at, scale, updates, dtype)
 
 
 def restore(k: Kernel, codes: Ptr, scales: Ptr, log: Ptr, count: i32, *, dtype: DType) -> None:
@@ -163,7 +169,7 @@ def _results(k: Kernel, codes: Ptr, scale: Ptr, updates: list[f32x4], dtype: DTy
         old = [k.let(codes.f32x4[4 * i]) for i in range(len(updates))]
         return [k.let(f32x4.apply("v128.bitselect", w + u, w, u.differs(0.0)))
                 for w, u in zip(old, updates, strict=True)]
-    d = k.let(f32x4.splat(f32.from_bits(scale.u16[0] << 13) * _F16_EXPONENT_SHIFT))
+    d = k.let(f32x4.splat(half.scale(scale.u16[0])))
     return [k.let(w * d + u) for w, u in zip(_CODES[dtype](k, codes), updates, strict=True)]
 
 
@@ -219,7 +225,7 @@ def _store(k: Kernel, codes: Ptr, scale: Ptr, results: list[f32x4], dtype: DType
         return
     stored = k.let(_f16_bits(k, k.let(_exact_scale(k, results, dtype))))
     scale.u16[0] = stored
-    d = k.let(f32.from_bits(stored << 13) * _F16_EXPONENT_SHIFT)
+    d = k.let(half.scale(stored))
     divisor = k.let(f32x4.splat(k.select(d.equals(0.0), f32.const(float("inf")), d)))
     highest = _DIVISOR[dtype]
     numbers = [k.let(i32x4.truncate((w / divisor).nearest().pmax(_LOWEST[dtype]).pmin(highest))) for w in results]

@@ -105,7 +105,6 @@ def variants(key: str, rules: Mapping[str, Rule]) -> Rule:
 
 SHA256 = text(r"[0-9a-f]{64}", "64 lower-case hexadecimal digits")
 F32_BITS = text(r"[0-9a-f]{8}", "the 8 hexadecimal digits of an f32's bits")
-F64_BITS = text(r"[0-9a-f]{16}", "the 16 hexadecimal digits of an f64's bits")
 U64 = text(r"0|[1-9][0-9]{0,19}", "a u64 as a decimal string")
 NAME = text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "1 to 64 of A-Z a-z 0-9 . _ -, not starting with . _ -")
 LINE = text(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,200}", "1 to 200 characters on one line")

@@ -12,7 +12,8 @@ from tinypylm_tools.evidence import steps
 from tinypylm_tools.evidence.adapter_origin import Naming, Origin, record_adapter
 from tinypylm_tools.evidence.adapters import SUFFIXES
 from tinypylm_tools.evidence.book import Book
-from tinypylm_tools.evidence.folder import Folder, read_file
+from tinypylm_tools.evidence.folder import Folder
+from tinypylm_tools.file_bytes import read_file
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 

@@ -11,7 +11,8 @@ import click
 from tinypylm.errors import ErrorCode, ToolError
 from tinypylm.provenance import ledger
 from tinypylm_tools.evidence.book import Book, Line
-from tinypylm_tools.evidence.folder import Folder, read_file
+from tinypylm_tools.evidence.folder import Folder
+from tinypylm_tools.file_bytes import read_file
 
 if TYPE_CHECKING:
     from types import ModuleType

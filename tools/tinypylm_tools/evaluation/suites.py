@@ -14,6 +14,7 @@ from tinypylm.canonical import JsonObject, JsonValue
 from tinypylm.errors import ErrorCode, ProvenanceError, ToolError
 from tinypylm.provenance.evaluation import DECODING, ROLES
 from tinypylm.provenance.schema import LINE, NAME, U64, Rule, choice, fields, items, list_of, record, text, variants
+from tinypylm_tools.file_bytes import read_file
 
 SUFFIXES = (".toml", ".jsonl")
 DEFAULT_DECODING: JsonObject = {
@@ -78,7 +79,7 @@ def load_suite(path: Path) -> Suite:
 
     Raises ToolError for a file that cannot be read, ProvenanceError for one that breaks the shape.
     """
-    data = _read(path)
+    data = read_file(path)
     try:
         body = _parse(path, data.decode())
         _SUITE(body, "")
@@ -96,7 +97,11 @@ def load_suite(path: Path) -> Suite:
 
 def load_text(path: Path) -> HeldOut:
     """A held-out text in UTF-8. Raises ToolError."""
-    data = _read(path)
+    return held_out(path, read_file(path))
+
+
+def held_out(path: Path, data: bytes) -> HeldOut:
+    """The text of the file `path`, whose bytes are `data`. Raises ToolError."""
     try:
         whole = data.decode()
     except UnicodeDecodeError as error:
@@ -134,11 +139,3 @@ def _check_unique(path: Path, cases: Sequence[Case]) -> None:
 def _object(value: JsonValue, path: str) -> JsonObject:
     record({}, {key: lambda value, path: None for key in value} if isinstance(value, dict) else {})(value, path)
     return fields(value)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ToolError(ErrorCode.MISSING_FILE, f"{path} cannot be read ({error.strerror}).",
-                        {"path": str(path)}) from error

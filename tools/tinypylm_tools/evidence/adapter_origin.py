@@ -16,7 +16,8 @@ from tinypylm.provenance import fingerprint
 from tinypylm.provenance.codes import ProvenanceCode
 from tinypylm.provenance.records import VERSION, RecordKind, identifier
 from tinypylm_tools.evidence.adapters import find_base
-from tinypylm_tools.evidence.folder import Folder, adapter_paths, read_file, save_record
+from tinypylm_tools.evidence.folder import Folder, adapter_paths, save_record
+from tinypylm_tools.file_bytes import read_file
 from tinypylm_tools.model_file import ModelFile, open_model
 
 _PEFT_FILES = ("adapter_config.json", "adapter_model.safetensors")

@@ -12,8 +12,9 @@ from tinypylm.provenance import chain, fingerprint, records
 from tinypylm.provenance.derivation import ONE, Stacked
 from tinypylm.provenance.records import VERSION, RecordKind, identifier
 from tinypylm_tools.evaluation import sidecar
-from tinypylm_tools.evidence.folder import Folder, adapter_paths, family_path, load_record, read_file, save_record
+from tinypylm_tools.evidence.folder import Folder, adapter_paths, family_path, load_record, save_record
 from tinypylm_tools.evidence.steps import attached
+from tinypylm_tools.file_bytes import read_file
 
 SUFFIXES = (".adp1", ".asp1", ".alr1")
 

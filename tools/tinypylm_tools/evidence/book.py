@@ -22,7 +22,8 @@ from tinypylm.provenance.ledger import Entry, Ledger
 from tinypylm.provenance.records import VERSION, RecordKind
 from tinypylm.provenance.registry import LEDGER_PATH
 from tinypylm.provenance.schema import fields, items, number
-from tinypylm_tools.evidence.folder import Folder, load_record, read_file
+from tinypylm_tools.evidence.folder import Folder, load_record
+from tinypylm_tools.file_bytes import read_file
 from tinypylm_tools.serving.exclusive import only_one
 from tinypylm_tools.slm_writer import write_atomically
 

@@ -13,6 +13,7 @@ from tinypylm.provenance import records
 from tinypylm.provenance.derivation import ONE, Pin, Stacked
 from tinypylm.provenance.records import RecordKind
 from tinypylm.provenance.registry import EVIDENCE, LEDGER_PATH, REGISTRY_PATH, path_of
+from tinypylm_tools.file_bytes import read_file
 from tinypylm_tools.slm_writer import write_atomically
 
 COMPONENT_KINDS = {"manifest": RecordKind.MODEL_MANIFEST, "plan": RecordKind.MODULE_PLAN,
@@ -116,12 +117,3 @@ def load_record(path: Path, kind: RecordKind) -> JsonObject:
         return records.load(read_file(path), kind)
     except ProvenanceError as error:
         raise ProvenanceError(error.code, f"{path}: {error.message}", error.detail) from error
-
-
-def read_file(path: Path) -> bytes:
-    """The bytes of a file. Raises ToolError (MissingFile)."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ToolError(ErrorCode.MISSING_FILE, f"{path} cannot be read ({error.strerror}).",
-                        {"path": str(path)}) from error

@@ -12,7 +12,8 @@ from tinypylm.provenance.records import VERSION, RecordKind, identifier
 from tinypylm.provenance.registry import path_of
 from tinypylm.provenance.schema import fields, items
 from tinypylm_tools.evidence.book import Book, Line
-from tinypylm_tools.evidence.folder import Folder, load_record, read_file, save_record
+from tinypylm_tools.evidence.folder import Folder, load_record, save_record
+from tinypylm_tools.file_bytes import read_file
 
 _ROOTS = ("registry", "ledger")
 """What no quarantine can set aside: without them nothing can be written down."""

@@ -10,7 +10,8 @@ from tinypylm.canonical import JsonObject
 from tinypylm.errors import CanonicalError, ErrorCode, ProvenanceError, ToolError
 from tinypylm.provenance.codes import ProvenanceCode
 from tinypylm.provenance.schema import SHA256, choice, integer, record, text
-from tinypylm_tools.evidence.folder import Folder, read_file
+from tinypylm_tools.evidence.folder import Folder
+from tinypylm_tools.file_bytes import read_file
 from tinypylm_tools.slm_writer import write_atomically
 
 FILE_NAME = "selector.signature"

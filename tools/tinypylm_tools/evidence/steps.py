@@ -24,8 +24,9 @@ from tinypylm.provenance.schema import fields, items
 from tinypylm_tools.evaluation import sidecar
 from tinypylm_tools.evaluation.runner import Runner
 from tinypylm_tools.evidence.book import Book, Line
-from tinypylm_tools.evidence.folder import Folder, adapter_paths, family_path, read_file
+from tinypylm_tools.evidence.folder import Folder, adapter_paths, family_path
 from tinypylm_tools.evidence.parents import find_parents
+from tinypylm_tools.file_bytes import read_file
 from tinypylm_tools.model_file import ModelFile, open_model
 
 BREEDING = ("compatibility", "lineage", "receipt")

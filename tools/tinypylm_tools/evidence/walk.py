@@ -14,8 +14,9 @@ from tinypylm.provenance.records import RecordKind
 from tinypylm.provenance.registry import path_of
 from tinypylm.provenance.schema import fields, items
 from tinypylm.selector import Assembly, Verified
-from tinypylm_tools.evidence.folder import Folder, read_file
+from tinypylm_tools.evidence.folder import Folder
 from tinypylm_tools.evidence.parents import find_parents, replay
+from tinypylm_tools.file_bytes import read_file
 
 PARENTS_PHASE = "verify-parents"
 OnStep = Callable[[Verified], None]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinypylm.canonical import JsonObject
-from tinypylm.errors import ErrorCode, ToolError
 from tinypylm.provenance.operators import OPERATORS
 from tinypylm_tools.breeding.parameters import find_operator
 from tinypylm_tools.breeding.tables import (
@@ -20,18 +19,11 @@ from tinypylm_tools.breeding.tables import (
     read_toml,
     tables_of,
 )
-from tinypylm_tools.evaluation.suites import load_text
+from tinypylm_tools.evaluation.suites import HeldOut, held_out
+from tinypylm_tools.file_bytes import read_file
 
 _KEYS = ("seed", "population", "generations", "operators", "base", "parent", "selection", "reported")
 _LIMITS = {"seed": (0, 2**63 - 1), "population": (2, 1_000), "generations": (1, 1_000)}
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A held-out text, document by document."""
-
-    sha256: str
-    documents: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +36,8 @@ class Settings:
     operators: tuple[str, ...]
     base: bytes | None
     parents: tuple[bytes, ...]
-    selection: Text
-    reported: Text
+    selection: HeldOut
+    reported: HeldOut
 
     def record(self) -> JsonObject:
         """The settings as the first line of the population holds them."""
@@ -98,17 +90,8 @@ def _is_list_of_texts(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
 
 
-def _text(path: Path, table: ClosedTable, key: str) -> Text:
+def _text(path: Path, table: ClosedTable, key: str) -> HeldOut:
     value = table.needed(key, is_table, "a table with path and sha256")
     named = ClosedTable(path, key, tables_of([value])[0], MODEL_KEYS)
-    named_file(named, _bytes)
-    text = load_text(path.parent / str(named.get("path", bool, "a path")))
-    return Text(text.sha256, text.documents)
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ToolError(ErrorCode.MISSING_FILE, f"{path} cannot be read ({error.strerror}); expected a text.",
-                        {"path": str(path)}) from error
+    data = named_file(named, read_file)
+    return held_out(path.parent / str(named.get("path", bool, "a path")), data)
