@@ -41,8 +41,8 @@ def test_attention_is_that_of_numpy(heads: int, kv_heads: int, head_dim: int, le
     assert found[-4:].tolist() == [7] * 4
 
 
-HALVES = [0.0, -0.0, 1.0, -1.0, 65504.0, -65504.0, 7e4, -1e30, 2.0**-14, -(2.0**-14), 2.0**-14 * 0.99, 1e-30,
-          1 + 2.0**-11, 1 + 3 * 2.0**-11, 65519.0, 0.1]
+HALVES = [0.0, -0.0, 1.0, -1.0, 65504.0, -65504.0, 7e4, -1e30, 2.0**-14, -(2.0**-14), 2.0**-14 * (1 - 2.0**-24), 1e-30,
+          2.0**-14 * 0.99, 1 + 2.0**-11, 1 + 3 * 2.0**-11, 65519.0, 0.1]
 
 
 def test_halves_are_those_of_numpy_without_subnormals_and_infinities() -> None:
