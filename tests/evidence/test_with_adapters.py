@@ -14,8 +14,6 @@ from tinypylm_tools.evidence.folder import Folder
 from tinypylm_tools.evidence.walk import verify
 from tinypylm_tools.fixtures import fixtures
 
-pytest.importorskip("tinypylm_tools.adapters")
-
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:

@@ -17,8 +17,6 @@ from tinypylm.provenance.schema import fields, items
 from tinypylm_tools.evidence.folder import Folder
 from tinypylm_tools.evidence.walk import assembly_files
 
-pytest.importorskip("tinypylm_tools.breeding")
-
 
 @pytest.fixture(scope="module")
 def bred(tmp_path_factory: pytest.TempPathFactory) -> Path:
