@@ -71,9 +71,9 @@ export class ModuleAssembly {
    */
   async #load(known, { fetches, phases }) {
     const either = new AbortController();
-    this.#runtime.signal.addEventListener("abort", () => either.abort(this.#runtime.signal.reason));
+    const signal = AbortSignal.any([this.#runtime.signal, either.signal]); // the first may be aborted by now
     const components = fetches.map(({ component }) => component).filter((name) => !APART.includes(name));
-    const evidence = Promise.all(components.map((component) => this.#evidence(component, either.signal)));
+    const evidence = Promise.all(components.map((component) => this.#evidence(component, signal)));
     /** @type {unknown} */
     let failure = null;
     evidence.catch((error) => {
@@ -82,7 +82,7 @@ export class ModuleAssembly {
     });
     const { bytes, sha256 } = /** @type {{bytes: number, sha256: string}} */ (this.#fetches.take("model"));
     const { beforeRequest } = this.#fetches;
-    const source = { url: this.#fetches.url("model"), bytes, sha256, signal: either.signal, beforeRequest };
+    const source = { url: this.#fetches.url("model"), bytes, sha256, signal, beforeRequest };
     try {
       return await loadRegistered(source, this.#ledger, this.#runtime, async (parts, keep) => {
         const files = [...known, ...await evidence];

@@ -150,6 +150,25 @@ def test_stop_cancels_a_download(desk: Desk):
     desk.errors.clear()
 
 
+HOLD_DIGESTS = """() => {
+  const digest = crypto.subtle.digest.bind(crypto.subtle);
+  const asked = Promise.withResolvers(), released = Promise.withResolvers();
+  crypto.subtle.digest = async (...args) => (asked.resolve(), await released.promise, digest(...args));
+  window.digests = {asked: asked.promise, release: () => (crypto.subtle.digest = digest, released.resolve())};
+}"""
+
+
+def test_a_stop_while_the_plan_is_hashed_ends_the_load(desk: Desk):
+    desk.page.evaluate(HOLD_DIGESTS)
+    desk.requests.clear()
+    desk.element("model-select").select_option(STORYTELLER)
+    desk.page.evaluate("digests.asked")
+    desk.press("stop")
+    desk.page.evaluate("digests.release()")
+    desk.reaches("ready")
+    assert [url.rsplit("/", 1)[1] for url in desk.requests] == ["plan.json"]
+
+
 def test_a_local_file_that_is_no_model_is_refused_by_its_header(desk: Desk):
     desk.open_file("notes.slm", b"Dear diary, " * 40)
     assert (desk.state, desk.code) == ("model-rejected", "BadMagic")
