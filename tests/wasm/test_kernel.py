@@ -28,6 +28,29 @@ def test_a_small_kernel_has_the_listing_that_a_person_would_write() -> None:
     assert bytes.fromhex(address + address + "2a0008" "4300000040" "94" "380008" "0b") in code
 
 
+def test_a_number_beside_a_vector_is_made_once_before_the_loops() -> None:
+    def kernel(k: Kernel, x: Ptr) -> None:
+        with k.range(4, step=4) as i:
+            x.f32x4[i] = x.f32x4[i] * 3.0 + 3.0
+
+    code = build(kernel)
+    three = bytes.fromhex("4300004040" "fd13" "21")  # f32.const 3, f32x4.splat, local.set
+    assert code.count(three[:-1]) == 1
+    assert code.index(three) < code.index(bytes.fromhex("0340"))  # loop
+
+
+def test_a_constant_keeps_the_sign_of_its_zero() -> None:
+    def kernel(k: Kernel, x: Ptr) -> None:
+        v = k.let(x.f32x4[0])
+        x.f32x4[0] = v / 0.0
+        x.f32x4[4] = v / -0.0
+
+    bench = single(kernel)
+    address = bench.place(np.ones(8, np.float32))
+    bench.run(address)
+    assert bench.read(address, 8).tolist() == [np.inf] * 4 + [-np.inf] * 4
+
+
 def test_a_value_that_is_used_twice_is_refused() -> None:
     def kernel(k: Kernel, x: Ptr) -> None:
         v = x.f32x4[0]

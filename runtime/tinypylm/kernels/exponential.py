@@ -25,7 +25,7 @@ def exp(k: Kernel, x: f32x4) -> f32x4:
     clamped = k.let(x.pmax(SMALLEST_EXPONENT).pmin(LARGEST_EXPONENT))
     n = k.let((clamped * _LOG2_E).nearest())
     r = k.let(clamped - n * _LN2_HIGH - n * _LN2_LOW)
-    polynomial = f32x4.const(_EXP_TERMS[0])
+    polynomial = k.constant(f32x4, _EXP_TERMS[0])
     for term in _EXP_TERMS[1:]:
         polynomial = polynomial * r + term
     mantissa = polynomial * (r * r) + r + 1.0
@@ -45,7 +45,7 @@ def normal_tail(k: Kernel, y: f32x4) -> f32x4:
     fitted for the least relative error on [0, 13.5]; past 13.2 the exponential is 0. Far out, rounding y^2 costs most.
     """
     t = k.let(1.0 / (1.0 + _TAIL_SLOPE * y))
-    polynomial = f32x4.const(_TAIL_TERMS[0])
+    polynomial = k.constant(f32x4, _TAIL_TERMS[0])
     for term in _TAIL_TERMS[1:]:
         polynomial = polynomial * t + term
     return exp(k, y * y * -0.5) * (polynomial * t)

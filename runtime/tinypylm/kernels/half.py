@@ -38,8 +38,8 @@ def halve(k: Kernel, out: Ptr, x: Ptr, first: i32, end: i32, *, head_dim: int, o
 def _codes(k: Kernel, x: f32x4) -> i32x4:
     """The f16 bits of each lane, sign-extended."""
     bits = k.let(x.pmax(-LARGEST).pmin(LARGEST).view(i32x4))
-    magnitude = k.let(bits & i32x4.const(0x7FFF_FFFF))
-    odd = (magnitude >> 13) & i32x4.const(1)
+    magnitude = k.let(bits & 0x7FFF_FFFF)
+    odd = (magnitude >> 13) & 1
     rounded = (magnitude + odd + (0xFFF - _REBIAS)) >> 13
     value = k.let(rounded & (magnitude > _SMALLEST_BITS - 1))
     sign = bits >> 31 << 15
@@ -48,4 +48,4 @@ def _codes(k: Kernel, x: f32x4) -> i32x4:
 
 def widen(x: i32x4) -> f32x4:
     """Sign-extended f16 bits as f32."""
-    return (x << 13 & i32x4.const(_SIGN_AND_VALUE)).view(f32x4) * EXPONENT_SHIFT
+    return (x << 13 & _SIGN_AND_VALUE).view(f32x4) * EXPONENT_SHIFT

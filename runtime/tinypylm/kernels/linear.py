@@ -162,7 +162,7 @@ def _codes_q8(k: Kernel, w: Ptr, block: int) -> list[i16x8]:
 def _codes_q4(k: Kernel, w: Ptr, block: int) -> list[i16x8]:
     """The 32 codes of a block, times 4096: lane j of vector i is element 4 j + i, a shift and a mask away."""
     packed = k.let(w.i16x8[block * BLOCK // 4])
-    top = k.let(i16x8.const(-4096))
+    top = k.constant(i16x8, -4096)
     return [k.let(packed << 12), k.let(packed << 8 & top), k.let(packed << 4 & top), k.let(packed & top)]
 
 

@@ -251,6 +251,6 @@ def _packed_q4(k: Kernel, numbers: list[i32x4]) -> list[v128]:
     bytes4 = []
     for first, second in zip(numbers[0::2], numbers[1::2], strict=True):
         evens, odds = first.shuffle32(second, 0, 2, 4, 6), first.shuffle32(second, 1, 3, 5, 7)
-        bytes4.append((evens & i32x4.const(15)) | ((odds & i32x4.const(15)) << 4))
+        bytes4.append((evens & 15) | ((odds & 15) << 4))
     low, high = i16x8.narrow(*bytes4[:2]), i16x8.narrow(*bytes4[2:])
     return [v128.apply("i8x16.narrow_i16x8_u", low, high)]

@@ -15,13 +15,7 @@ def log_sum_exp(k: Kernel, logits: Ptr, *, n: int) -> f32:
     logits: f32[n], with room for whole vectors behind; what stands there is set to -inf.
     """
     whole = n // 4 * 4
-    largest, taint = k.var(f32x4.const(float("-inf"))), k.var(f32x4.const(0.0))
-    with k.range(whole, step=4) as i:
-        v = k.let(logits.f32x4[i])
-        largest.set(largest.pmax(v))
-        taint += v * 0.0
-    peak = k.var(largest.lane(0).max(largest.lane(1)).max(largest.lane(2).max(largest.lane(3))))
-    spoiled = k.var(taint.sum())
+    peak, spoiled = _largest(k, logits, whole)
     for tail in range(whole, n):
         peak.set(peak.max(logits.f32[tail]))
         spoiled += logits.f32[tail] * 0.0
@@ -32,6 +26,35 @@ def log_sum_exp(k: Kernel, logits: Ptr, *, n: int) -> f32:
     with k.range(n, step=4) as i:
         total += exp(k, logits.f32x4[i] - peaks)
     return peak + log(k, k.let(total.sum())) + spoiled
+
+
+def _largest(k: Kernel, logits: Ptr, whole: int) -> tuple[f32, f32]:
+    """The largest of `whole` logits, a multiple of 4, and 0, or NaN if one is NaN or infinite; to be changed further.
+
+    Several vectors at a time, because each result waits for the one before it.
+    """
+    largest = [k.var(f32x4.const(float("-inf"))) for _ in range(_VECTORS_AT_ONCE)]
+    taints = [k.var(f32x4.const(0.0)) for _ in range(_VECTORS_AT_ONCE)]
+
+    def take(i: i32, vectors: int) -> None:
+        for j in range(vectors):
+            v = k.let(logits.f32x4[i, 4 * j])
+            largest[j].set(largest[j].pmax(v))
+            taints[j] += v * 0.0
+
+    stretched = whole // (4 * _VECTORS_AT_ONCE) * 4 * _VECTORS_AT_ONCE
+    with k.range(stretched, step=4 * _VECTORS_AT_ONCE) as i:
+        take(i, _VECTORS_AT_ONCE)
+    with k.range(whole, step=4, start=stretched) as i:
+        take(i, 1)
+    for j in range(1, _VECTORS_AT_ONCE):
+        largest[0].set(largest[0].max(largest[j]))
+        taints[0] += taints[j]
+    lanes = [largest[0].lane(i) for i in range(4)]
+    return k.var(lanes[0].max(lanes[1]).max(lanes[2].max(lanes[3]))), k.var(taints[0].sum())
+
+
+_VECTORS_AT_ONCE = 4
 
 
 def adjusted(k: Kernel, logits: Ptr, seen: Ptr, i: i32, penalty: f32) -> f32:

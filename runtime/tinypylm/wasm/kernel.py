@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from tinypylm.errors import KernelError
 from tinypylm.wasm.binary import EMPTY_BLOCK, FunctionCode, MemoryImport, encode_module, sleb, uleb
@@ -108,6 +108,7 @@ class Kernel:
     def __init__(self, name: str, parameters: list[type[Value]]):
         self.name, self.parameters, self.code, self.epoch = name, parameters, bytearray(), 0
         self._locals = bytearray()
+        self._entry, self._constants = bytearray(), dict[tuple[type[Value], str], Value]()
 
     def emit(self, code: bytes) -> None:
         self.code += code
@@ -143,6 +144,15 @@ class Kernel:
     def var(self, value: V) -> V:
         """A mutable local that starts as `value`."""
         return self._local(value, mutable=True)
+
+    def constant(self, kind: type[V], number: float) -> V:
+        """A number in every lane of a vector, made once: at the function's entry."""
+        key = kind, str(number)  # -0.0 equals 0.0
+        if key not in self._constants:
+            here, self.code = self.code, self._entry
+            self._constants[key] = self.let(kind.const(number))
+            self.code = here
+        return cast(V, self._constants[key])
 
     def at(self, address: int) -> Ptr:
         """A pointer to a constant address."""
@@ -218,7 +228,7 @@ class Kernel:
         tail = b"" if result is None else result.take()
         return FunctionCode(
             self.name, b"".join(p.wasm_type for p in self.parameters), b"" if result is None else result.wasm_type,
-            bytes(self._locals), bytes(self.code) + tail, exported)
+            bytes(self._locals), bytes(self._entry + self.code) + tail, exported)
 
 
 class ModuleBuilder:

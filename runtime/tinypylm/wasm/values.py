@@ -37,14 +37,19 @@ class Slot(NamedTuple):
 
 
 class Value:
-    """Code that leaves one value on the stack; with a `slot`, a wasm local that can be read any number of times."""
+    """Code that leaves one value on the stack; with a `slot`, a wasm local that can be read any number of times.
+
+    It belongs to the kernel that any of its operands belongs to; a constant by itself belongs to none.
+    """
 
     name: ClassVar[str]
     wasm_type: ClassVar[bytes]
-    __slots__ = ("_code", "_reads", "_slot", "_used")
+    __slots__ = ("_code", "_kernel", "_reads", "_slot", "_used")
 
-    def __init__(self, code: bytes = b"", reads: Moment | None = None, slot: Slot | None = None):
+    def __init__(self, code: bytes = b"", reads: Moment | None = None, slot: Slot | None = None,
+                 kernel: Kernel | None = None):
         self._code, self._reads, self._slot, self._used = code, reads, slot, False
+        self._kernel = slot.kernel if slot else reads.kernel if reads else kernel
 
     @property
     def reads(self) -> Moment | None:
@@ -84,11 +89,16 @@ class Value:
     def apply(cls, instruction: str, *operands: Value, immediate: bytes = b"") -> Self:
         """The result, of this type, of one instruction."""
         reads = next((r for r in [o.reads for o in operands] if r is not None), None)
+        kernel = next((o._kernel for o in operands if o._kernel is not None), None)
         code = b"".join([o.take() for o in operands]) + OPCODES[instruction] + immediate
-        return cls(code, reads)
+        return cls(code, reads, kernel=kernel)
+
+    def _operand(self, other: Self | Number) -> Self:
+        """`other` as the second operand of an operation on this value."""
+        return self.lift(other)
 
     def _binary(self, operation: str, other: Self | Number, swapped: bool = False) -> Self:
-        right = self.lift(other)
+        right = self._operand(other)
         pair = (right, self) if swapped else (self, right)
         return self.apply(f"{self.name}.{operation}", *pair)
 

@@ -18,10 +18,16 @@ class v128(Value):
 
     def view(self, shape: type[T]) -> T:
         """The same bits, read as another shape."""
-        return shape(self.take(), self.reads)
+        return shape(self.take(), self.reads, kernel=self._kernel)
 
-    def __and__(self, other: v128) -> Self:
-        return self.apply("v128.and", self, other)
+    def _operand(self, other: Self | Number) -> Self:
+        """A number is a constant of the kernel: V8 would make it anew wherever it stands, in loops too."""
+        if isinstance(other, int | float) and self._kernel is not None:
+            return self._kernel.constant(type(self), other)
+        return self.lift(other)
+
+    def __and__(self, other: v128 | int) -> Self:
+        return self.apply("v128.and", self, self._operand(other) if isinstance(other, int) else other)
 
     def __or__(self, other: v128) -> Self:
         return self.apply("v128.or", self, other)
@@ -95,7 +101,7 @@ class i32x4(v128):
         return i32x4.apply("i32x4.shr_s", self, i32.const(bits))
 
     def __gt__(self, other: int) -> i32x4:
-        return i32x4.apply("i32x4.gt_s", self, i32x4.const(other))
+        return i32x4.apply("i32x4.gt_s", self, self._operand(other))
 
 
 class f32x4(_Float, v128):
@@ -117,11 +123,11 @@ class f32x4(_Float, v128):
 
     def pmax(self, other: Self | Number) -> f32x4:
         """Each lane: other if self < other, else self (so NaN in self stays). One x86 instruction, where max is six."""
-        return f32x4.apply("f32x4.pmax", self, self.lift(other))
+        return f32x4.apply("f32x4.pmax", self, self._operand(other))
 
     def pmin(self, other: Self | Number) -> f32x4:
         """Each lane: other if other < self, else self (so NaN in self stays)."""
-        return f32x4.apply("f32x4.pmin", self, self.lift(other))
+        return f32x4.apply("f32x4.pmin", self, self._operand(other))
 
     def lane(self, i: int) -> f32:
         return f32.apply("f32x4.extract_lane", self, immediate=bytes([i]))
@@ -134,13 +140,13 @@ class f32x4(_Float, v128):
         return (self.lane(0) + self.lane(2)) + (self.lane(1) + self.lane(3))
 
     def __lt__(self, other: Self | Number) -> v128:
-        return v128.apply("f32x4.lt", self, self.lift(other))
+        return v128.apply("f32x4.lt", self, self._operand(other))
 
     def __gt__(self, other: Self | Number) -> v128:
-        return v128.apply("f32x4.gt", self, self.lift(other))
+        return v128.apply("f32x4.gt", self, self._operand(other))
 
     def equals(self, other: Self | Number) -> v128:
-        return v128.apply("f32x4.eq", self, self.lift(other))
+        return v128.apply("f32x4.eq", self, self._operand(other))
 
     def differs(self, other: Self | Number) -> v128:
-        return v128.apply("f32x4.ne", self, self.lift(other))
+        return v128.apply("f32x4.ne", self, self._operand(other))
