@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.engine.models import loaded
+from tests.engine.models import loaded, neox, random_file
+from tinypylm.config import DType
 from tinypylm.engine import Engine
 
 pytestmark = pytest.mark.browser
@@ -18,13 +20,19 @@ MODELS = [
     "storyteller-2m-f32", "storyteller-2m-q8_0", "storyteller-2m-q4_0",
 ]
 TOKENS = 48
+NEOX = {
+    "f32": neox(context_length=64, gelu_tanh=True),
+    "q8_0": neox(context_length=64, quantization=DType.Q8_0, parallel_residual=False),
+    "q4_0": neox(context_length=64, quantization=DType.Q4_0, tied_embeddings=True),
+}
 
 IN_THE_PAGE = """
 import hashlib
+from base64 import b64decode
 from pyodide.http import pyfetch
 from tinypylm.engine import Engine
 from tinypylm.format import parse
-data = await (await pyfetch("{address}")).bytes()
+data = {data}
 engine = Engine.load(parse(data), data, host)
 token, digest = 65, hashlib.sha256()
 engine.prefill([1, 2, 3], 0)
@@ -55,5 +63,15 @@ def test_logits_and_candidates_have_the_same_bits(
 ):
     path = f"models/{model}.slm"
     engine = loaded((repo_root / path).read_bytes())
-    assert python(IN_THE_PAGE.format(address=server + path, tokens=TOKENS)) == digest_here(engine)
+    fetched = f'await (await pyfetch("{server + path}")).bytes()'
+    assert python(IN_THE_PAGE.format(data=fetched, tokens=TOKENS)) == digest_here(engine)
+    engine.free()
+
+
+@pytest.mark.parametrize("quantization", NEOX)
+def test_gpt_neox_has_the_same_bits(python: Callable[[str], str], quantization: str):
+    data = random_file(NEOX[quantization])
+    engine = loaded(data)
+    written = f'b64decode("{b64encode(data).decode()}")'
+    assert python(IN_THE_PAGE.format(data=written, tokens=TOKENS)) == digest_here(engine)
     engine.free()
