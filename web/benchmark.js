@@ -58,12 +58,13 @@ export class Benchmark {
   }
 
   /**
-   * What the engine itself says of the last run: network, sampling and text.
+   * What the engine itself measures: its network alone, from an empty context.
+   * @param {number} prompt_tokens
+   * @param {number} tokens
    * @returns {Promise<OwnClock>}
    */
-  async ownClock() {
-    const { decode_tokens_per_second, prompt_tokens_per_second } = this.figures;
-    return { decode_tokens_per_second, prompt_tokens_per_second };
+  ownClock(prompt_tokens, tokens) {
+    return this.#client.request("network_rates", { prompt_tokens, tokens });
   }
 
   /** @returns {Promise<Limit>} */
@@ -87,7 +88,7 @@ export async function measure(benchmark, runs, say) {
   for (let n = 1; n <= runs; n++) {
     say(`Run ${n} of ${runs}`);
     limits.push(await benchmark.calibrate());
-    done.push({ ...await benchmark.run(prompt, DECODED_TOKENS), ...await benchmark.ownClock() });
+    done.push({ ...await benchmark.run(prompt, DECODED_TOKENS), ...await benchmark.ownClock(PROMPT_TOKENS, DECODED_TOKENS) });
   }
   return report(limits, done, benchmark.figures);
 }

@@ -30,6 +30,8 @@
  *   apply_adapter {scale}                  package figures; the context is gone
  *   detach_adapters                                figures; the context is gone
  *   calibrate    {seconds}                         {macs_per_second, macs_per_token}, of the loaded model's type
+ *   network_rates {prompt_tokens,                  {prompt_tokens_per_second, decode_tokens_per_second}, of the network
+ *                 tokens}                          alone; no context is left
  *
  * A prompt is text among the params, or without them its UTF-8 as data. `text` of a generation is what a stop found held
  * back: the start of a character or of a stop string.
@@ -81,7 +83,7 @@ const METHODS = Object.freeze({
   assemble: ({ params, data }) => assemble(params, data),
   keep: () => keepAll(),
   generate: ({ id, params, data }) => generate(id, params, data),
-  step: passOn, stop: passOn, reset: passOn, free: passOn, diagnostics: passOn, calibrate: passOn,
+  step: passOn, stop: passOn, reset: passOn, free: passOn, diagnostics: passOn, calibrate: passOn, network_rates: passOn,
   validate_adapter: passOnBytes, apply_adapter: passOnBytes, detach_adapters: passOn,
 });
 

@@ -15,7 +15,7 @@ from typing import cast
 
 from tinypylm import telemetry
 from tinypylm.assembly import assemble
-from tinypylm.calibration import kernel_rate, macs_per_token
+from tinypylm.calibration import kernel_rate, macs_per_token, network_rates
 from tinypylm.errors import ErrorCode, OptionError, SessionError, SlmError
 from tinypylm.format import parse_header
 from tinypylm.generation import Deliver
@@ -45,7 +45,7 @@ class App:
         self._methods: dict[str, Callable[[Params, Buffer], Answer]] = {
             "inspect": self._inspect, "load": self._load, "assemble": self._assemble, "start": self._start,
             "advance": self._advance, "step": self._step, "stop": self._stop, "reset": self._reset, "free": self._free,
-            "diagnostics": self._diagnostics, "calibrate": self._calibrate,
+            "diagnostics": self._diagnostics, "calibrate": self._calibrate, "network_rates": self._network_rates,
             "validate_adapter": self._validate_adapter, "apply_adapter": self._apply_adapter,
             "detach_adapters": self._detach_adapters,
         }
@@ -143,6 +143,13 @@ class App:
         config = self._session.config
         rate = kernel_rate(self._host, config.quantization, cast(float, params["seconds"]))
         return {"macs_per_second": rate, "macs_per_token": macs_per_token(config)}
+
+    def _network_rates(self, params: Params, data: Buffer) -> Answer:
+        """Tokens per second of the network alone, of a prompt and of single tokens; no context is left."""
+        self._session.reset()
+        counts = cast(int, params["prompt_tokens"]), cast(int, params["tokens"])
+        prompt, single = network_rates(self._session.engine, *counts)
+        return {"prompt_tokens_per_second": prompt, "decode_tokens_per_second": single}
 
     def _diagnostics(self, params: Params, data: Buffer) -> Answer:
         return {**self._session.diagnostics()}

@@ -1,10 +1,11 @@
-"""What this machine can do: the rate of the best matrix-vector kernel, and the work of one token."""
+"""What this machine can do: the rate of the best matrix-vector kernel, and the work and the rate of one token."""
 
 from __future__ import annotations
 
 from time import perf_counter
 
 from tinypylm.config import DType, ModelConfig, Role, expected_tensors
+from tinypylm.engine import Engine
 from tinypylm.hosts import Host, Instance
 from tinypylm.kernels import linear
 from tinypylm.memory import PAGE_BYTES, aligned
@@ -20,6 +21,24 @@ def macs_per_token(config: ModelConfig) -> int:
     matrices = [s for s in expected_tensors(config) if len(s.shape) == 2]
     looked_up = Role.OUTPUT in {s.role for s in matrices}
     return sum(s.shape[0] * s.shape[1] for s in matrices if not (looked_up and s.role is Role.TOK_EMBEDDINGS))
+
+
+def network_rates(engine: Engine, prompt_tokens: int, tokens: int) -> tuple[float, float]:
+    """Tokens per second of a prompt and of single tokens, each from an empty context; nothing is sampled
+
+    The context is gone afterwards. What llama.cpp's `llama-bench` measures. Raises as `prefill` and `step` do.
+    """
+    engine.reset()
+    started = perf_counter()
+    for position in range(0, prompt_tokens, engine.chunk_tokens):
+        engine.prefill([0] * min(engine.chunk_tokens, prompt_tokens - position), position)
+    engine.raw_logit(0)
+    read = perf_counter()
+    for position in range(tokens):
+        engine.step(0, position)
+    ended = perf_counter()
+    engine.reset()
+    return prompt_tokens / (read - started), tokens / (ended - read)
 
 
 def kernel_rate(host: Host, dtype: DType, seconds: float = 0.5) -> float:

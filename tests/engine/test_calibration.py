@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.models import HOST, config
-from tinypylm.calibration import kernel_rate, macs_per_token
+from tests.engine.models import HOST, config, loaded, random_file
+from tinypylm.calibration import kernel_rate, macs_per_token, network_rates
 from tinypylm.config import DType
+from tinypylm.errors import ErrorCode, SessionError
 from tinypylm.format import parse
 from tinypylm.hosts.native import NativeHost
 
@@ -31,3 +32,19 @@ def test_a_rate_is_a_possible_one(dtype: DType) -> None:
 
 def test_the_rate_is_one_thread_s_where_the_host_has_more() -> None:
     assert 1e7 < kernel_rate(NativeHost(threads=2), DType.Q8_0, seconds=0.05) < 1e12
+
+
+def test_the_network_alone_has_rates_of_prompts_and_of_tokens_and_leaves_no_context() -> None:
+    engine = loaded(random_file(config()))
+    engine.step(5, 0)
+    prompt, single = network_rates(engine, prompt_tokens=37, tokens=40)
+    assert single > 0
+    assert prompt > 0
+    assert not any(engine.instance.read(engine.plan.regions["seen"].address, engine.config.vocab_size))
+
+
+def test_more_tokens_than_the_context_holds_have_no_rate() -> None:
+    engine = loaded(random_file(config()))
+    with pytest.raises(SessionError) as raised:
+        network_rates(engine, prompt_tokens=16, tokens=41)
+    assert raised.value.code is ErrorCode.CONTEXT_EXCEEDED

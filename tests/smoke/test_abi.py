@@ -49,6 +49,7 @@ def without_a_model() -> list[Case]:
     return [
         *wrong_state,
         ("calibrate", {"seconds": 0.01}, None, "ModelNotLoaded"),
+        ("network_rates", {"prompt_tokens": 1, "tokens": 1}, None, "ModelNotLoaded"),
         ("generate", {"prompt": "a", "options": GREEDY}, None, "ModelNotLoaded"),
         ("load", {}, b"", "TruncatedHeader"), ("load", {}, None, "TruncatedHeader"),
         ("load", {}, MODEL[:107], "TruncatedHeader"), ("load", {}, MODEL[:108], "FileSizeMismatch"),
