@@ -21,7 +21,7 @@ _PAGE_FILES = frozenset({".css", ".html", ".js", ".svg"})
 
 
 def runtime_manifest(web: Path, packages: tuple[Package, ...], wheel: Wheel, snapshot: LockedFile | None) -> bytes:
-    """Size and SHA-256 of every file of the page, of the vendored packages, of the wheel and of the snapshot, sealed."""
+    """Size and SHA-256 of every file of the page, of the vendored packages, the wheel and the snapshot, sealed."""
     vendored = [file for package in packages for file in package.files] + ([snapshot] if snapshot else [])
     files = dict(_page_files(web)) | {f"vendor/{file.file}": (file.bytes, file.sha256) for file in vendored}
     files[f"vendor/{wheel.name}"] = len(wheel.data), wheel.sha256
