@@ -1,6 +1,7 @@
 // @ts-check
-// Starts Python in the worker, all from the page's own origin: from the snapshot of an earlier visit, or plainly where
-// there is none or anything is wrong with it. A plain start leaves a snapshot to be kept when nobody waits.
+// Starts Python in the worker, all from the page's own origin: from the snapshot of an earlier visit, else from the one
+// that the server has, or plainly where there is none or anything is wrong with it. What was not started from this
+// device leaves a snapshot to be kept there when nobody waits.
 
 import { countFetches } from "./boot-progress.js";
 import { importRuntime, startFrom, startPlainly } from "./interpreter.js";
@@ -8,7 +9,7 @@ import { findKept, forget } from "./kept.js";
 import { PageError } from "./page-error.js";
 import { Python } from "./python.js";
 import { release } from "./release.js";
-import { keepSnapshot, readSnapshot, snapshotName } from "./snapshot.js";
+import { keepMemory, keepSnapshot, readKept, readServed, snapshotName } from "./snapshot.js";
 
 /** @typedef {import("./vendored.js").Vendored} Vendored */
 
@@ -24,12 +25,12 @@ import { keepSnapshot, readSnapshot, snapshotName } from "./snapshot.js";
  *   kv_cache: string,
  *   helping: Promise<Help>,
  * }} Callbacks
- * @typedef {{pyodide: Pyodide, app: any, boot_kind: "snapshot" | "plain", keep: (() => Promise<void>) | null}} Started
+ * @typedef {{pyodide: Pyodide, app: any, boot_kind: "snapshot" | "served" | "plain", keep: (() => Promise<void>) | null}} Started
  */
 
 /**
  * @param {Vendored} vendored
- * @param {boolean} keeps whether a plain start is to leave a snapshot, which takes memory until it is kept
+ * @param {boolean} keeps whether the start is to leave a snapshot, which takes memory until it is kept
  * @param {Callbacks} callbacks
  * @throws {PageError} ManifestDrift: the files that Python starts from are not those of the manifest
  */
@@ -37,7 +38,8 @@ export async function bootPython(vendored, keeps, callbacks) {
   const started = performance.now();
   const name = globalThis.caches === undefined ? null : await snapshotName(vendored.digests);
   const { pyodide, app, boot_kind, keep } = await ofTheManifest(vendored, async () => (
-    await fromSnapshot(vendored, name, callbacks) ?? plain(vendored, keeps ? name : null, callbacks)
+    await fromKept(vendored, name, callbacks) ?? await fromServed(vendored, keeps ? name : null, callbacks) ??
+      plain(vendored, keeps ? name : null, callbacks)
   ));
   const facts = { boot_ms: performance.now() - started, boot_kind, pyodide: pyodide.version };
   return { python: new Python(pyodide, app), keep, facts };
@@ -62,19 +64,60 @@ async function ofTheManifest(vendored, start) {
  * @param {Callbacks} callbacks
  * @returns {Promise<Started | null>} null, with nothing kept, if there is no snapshot that starts
  */
-async function fromSnapshot(vendored, name, callbacks) {
-  if (name === null) return null;
-  const kept = await findKept(name);
-  if (kept === undefined) return null;
+async function fromKept(vendored, name, callbacks) {
+  const kept = name === null ? undefined : await findKept(name);
+  if (name === null || kept === undefined) return null;
+  const started = await fromSnapshot(vendored, readKept(kept), "snapshot", callbacks);
+  if (started === null) await forget(name);
+  return started;
+}
+
+/**
+ * @param {Vendored} vendored
+ * @param {string | null} name of the snapshot to leave
+ * @param {Callbacks} callbacks
+ * @returns {Promise<Started | null>} null if the server has no snapshot that starts
+ */
+async function fromServed(vendored, name, callbacks) {
+  const { snapshot } = vendored;
+  if (snapshot === null || globalThis.DecompressionStream === undefined) return null;
+  const served = () => vendored.fetch(snapshot).then(readServed);
+  const fetches = countFetches(callbacks.onProgress);
   try {
-    const memory = readSnapshot(kept);
-    const pyodide = await startFrom(vendored, memory, callbacks.onVerified);
-    release((await memory).buffer); // the options of its start stay with Pyodide
-    return { pyodide, app: await createApp(pyodide, callbacks), boot_kind: "snapshot", keep: null };
+    const started = await fromSnapshot(vendored, served(), "served", callbacks);
+    return started === null || name === null ? started : { ...started, keep: () => keepServed(name, served, vendored) };
+  } finally {
+    fetches.stop();
+  }
+}
+
+/**
+ * Out of the browser's cache once more, so that nothing has to lie in memory until then.
+ * @param {string} name
+ * @param {() => Promise<ArrayBuffer>} served
+ * @param {Vendored} vendored
+ */
+async function keepServed(name, served, vendored) {
+  const bytes = await served();
+  await vendored.agreed();
+  await keepSnapshot(name, bytes);
+}
+
+/**
+ * @param {Vendored} vendored
+ * @param {Promise<ArrayBuffer>} snapshot
+ * @param {"snapshot" | "served"} boot_kind
+ * @param {Callbacks} callbacks
+ * @returns {Promise<Started | null>} null if it does not start
+ */
+async function fromSnapshot(vendored, snapshot, boot_kind, callbacks) {
+  try {
+    const pyodide = await startFrom(vendored, snapshot, callbacks.onVerified);
+    release(await snapshot); // the options of its start stay with Pyodide
+    return { pyodide, app: await createApp(pyodide, callbacks), boot_kind, keep: null };
   } catch (error) {
     if (error instanceof PageError) throw error; // of a file, not of the snapshot
-    await forget(name); // whatever it was, a plain start needs none of it
-    return null;
+    return null; // whatever it was, a plain start needs none of it
   }
 }
 
@@ -88,7 +131,7 @@ async function plain(vendored, name, callbacks) {
   const fetches = countFetches(callbacks.onProgress);
   const { pyodide, memory } = await startPlainly(vendored, name !== null, callbacks.onVerified);
   fetches.stop();
-  const keep = name === null || memory === null ? null : () => keepSnapshot(name, memory);
+  const keep = name === null || memory === null ? null : () => keepMemory(name, memory);
   return { pyodide, app: await createApp(pyodide, callbacks), boot_kind: "plain", keep };
 }
 

@@ -2,6 +2,8 @@
 // Pyodide with the runtime imported, started plainly or from a snapshot. The only place that knows its private names
 // (_makeSnapshot, makeMemorySnapshot, _loadSnapshot): vendor.lock pins the version that has them.
 
+import { onDemand } from "./snapshot-pages.js";
+
 /** @typedef {any} Pyodide it comes without types */
 /** @typedef {Uint8Array<ArrayBuffer>} Memory */
 /** @typedef {import("./vendored.js").Vendored} Vendored */
@@ -31,15 +33,15 @@ export async function startPlainly(vendored, wanted, onVerified) {
 }
 
 /**
- * Python as it was when `memory` was taken: the runtime is imported, its files are not there.
+ * Python as it was when `snapshot` was taken: the runtime is imported, its files are not there.
  * @param {Vendored} vendored
- * @param {Promise<Memory>} memory
- * @param {() => void} onVerified as above; `memory` was found to be what was kept, too
+ * @param {Promise<ArrayBuffer>} snapshot packed
+ * @param {() => void} onVerified as above; `snapshot` was found to be what was made or kept, too
  * @returns {Promise<Pyodide>}
  */
-export function startFrom(vendored, memory, onVerified) {
-  return load(vendored, memory, onVerified, (verified) => {
-    const _loadSnapshot = verified.then(() => memory);
+export function startFrom(vendored, snapshot, onVerified) {
+  return load(vendored, snapshot, onVerified, (verified, heap) => {
+    const _loadSnapshot = verified.then(() => snapshot).then((packed) => onDemand(packed, heap));
     _loadSnapshot.catch(() => undefined); // Pyodide is not yet waiting for it; it will meet the failure when it does
     return { env: { HOME }, _loadSnapshot };
   });
@@ -59,14 +61,14 @@ export function importRuntime(pyodide) {
  * @param {Vendored} vendored
  * @param {Promise<unknown>} rest what is fetched besides
  * @param {() => void} onVerified
- * @param {(verified: Promise<void>) => object} options of loadPyodide
+ * @param {(verified: Promise<void>, heap: () => Memory) => object} options of loadPyodide
  */
 async function load(vendored, rest, onVerified, options) {
   const modules = Promise.all(MODULES.map((name) => vendored.import(FOLDER + name)));
   const early = fetchEarly(vendored, modules, () => started);
   const verified = Promise.all([early.verified, rest]).then(() => vendored.agreed()).then(onVerified);
   const failure = verified.then(() => new Promise(() => undefined));
-  const all_options = { indexURL: vendored.url(FOLDER), ...options(verified) };
+  const all_options = { indexURL: vendored.url(FOLDER), ...options(verified, early.heap) };
   const started = "_loadSnapshot" in all_options ? Promise.resolve() : verified; // a snapshot waits by itself
   failure.catch(() => undefined); // nobody waits for it yet, nor any more if something else fails first
   try {
@@ -91,14 +93,19 @@ function fetchEarly(vendored, modules, mayRun) {
   const responses = new Map(FILES.map((name) => [vendored.url(FOLDER + name), vendored.fetch(FOLDER + name)]));
   const interpreter = /** @type {Promise<Response>} */ (responses.get(vendored.url(FOLDER + INTERPRETER)));
   const compiled = WebAssembly.compileStreaming(interpreter);
+  /** @type {WebAssembly.Memory} */
+  let memory;
   const verified = Promise.all([modules, compiled, ...responses.values()]).then(() => vendored.agreed());
   self.fetch = (input, init) => responses.get(String(input)) ?? fetch(input, init);
   WebAssembly.instantiateStreaming = async (_, imports) => {
     const [module] = await Promise.all([compiled, mayRun()]);
-    return { module, instance: await WebAssembly.instantiate(module, imports) };
+    const instance = await WebAssembly.instantiate(module, imports);
+    memory = /** @type {WebAssembly.Memory} */ (instance.exports["memory"]);
+    return { module, instance };
   };
   return {
     verified,
+    heap: () => new Uint8Array(/** @type {ArrayBuffer} */ (memory.buffer)),
     end() {
       self.fetch = fetch;
       WebAssembly.instantiateStreaming = instantiateStreaming;

@@ -19,6 +19,8 @@ export class Vendored {
     this.#address = address;
     this.#digests = vendor;
     this.runtime_wheel = runtime_wheel;
+    /** The path of Python's memory, started by the server's set-up, where that could be done. */
+    this.snapshot = Object.keys(vendor).find((path) => path.endsWith(".snapshot")) ?? null;
   }
 
   /** SHA-256 of every file, by path: what a snapshot is named by. */

@@ -51,6 +51,7 @@ import "./interpreter.js";
 import "./python.js";
 import "./runtime-manifest.js";
 import "./snapshot.js";
+import "./snapshot-pages.js";
 import "./trusted-script.js";
 import { bootPython } from "./boot.js";
 import { digestMismatch } from "./digest.js";

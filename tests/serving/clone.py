@@ -34,6 +34,12 @@ if "--version" in sys.argv:
 open("{calls}", "a").write(str(os.getpid()) + "\\n")
 {behaviour}
 """
+NODE = """#!{python}
+import sys
+open("{calls}", "a").write("called\\n")
+{behaviour}
+"""
+MAKE_MEMORY = 'open(sys.argv[4], "wb").write(b"head" + bytes(65_536) + b"heap"); print(64)'
 HAND_OUT = 'shutil.copy("{archive}", os.getcwd())'
 HANG = 'open("half.tgz", "wb").write(b"half"); time.sleep(60)'
 
@@ -55,6 +61,16 @@ class Clone:
         script = self.root / "bin" / "npm"
         text = behaviour.replace("{archive}", str(self.root / "pyodide-1.0.0.tgz"))
         script.write_text(NPM.format(python=sys.executable, calls=self.root / "npm-calls", behaviour=text))
+        script.chmod(0o755)
+
+    @property
+    def node_calls(self) -> int:
+        calls = self.root / "node-calls"
+        return len(calls.read_text().split()) if calls.exists() else 0
+
+    def set_node(self, behaviour: str) -> None:
+        script = self.root / "bin" / "node"
+        script.write_text(NODE.format(python=sys.executable, calls=self.root / "node-calls", behaviour=behaviour))
         script.chmod(0o755)
 
     def break_pip(self) -> None:
@@ -84,9 +100,14 @@ class Clone:
             return process.returncode, line + output, errors
 
     def installed(self) -> set[str]:
-        """Every file of web/vendor/ but the lock that keeps two set-ups apart."""
+        """Every file of web/vendor/ but the snapshot and the lock that keeps two set-ups apart."""
         files = (path for path in self.vendor.rglob("*") if path.is_file() and path.name != ".lock")
+        files = (path for path in files if path.suffix != ".snapshot")
         return {path.relative_to(self.vendor).as_posix() for path in files}
+
+    @property
+    def snapshots(self) -> list[Path]:
+        return [*self.vendor.glob("*.snapshot")]
 
     def wait_for_staging(self) -> Path:
         deadline = time.monotonic() + 10
@@ -114,6 +135,7 @@ def make_clone(root: Path) -> Clone:
     write_lock(_packages(_make_micropip(root)), serving / "vendor.lock")
     clone = Clone(root)
     clone.set_npm(HAND_OUT)
+    clone.set_node(MAKE_MEMORY)
     lock = clone.run("--lock")
     assert lock[0] == 0, lock
     (root / "npm-calls").unlink()

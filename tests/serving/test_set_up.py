@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import fcntl
+import gzip
 import hashlib
 import json
 import os
 import re
 import shutil
 import signal
+import struct
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.serving.clone import HAND_OUT, HANG, MEMBERS, Clone, make_archive, make_clone
+from tests.serving.clone import HAND_OUT, HANG, MAKE_MEMORY, MEMBERS, Clone, make_archive, make_clone
 
 COMPLETE = {
     "manifest.json",
@@ -36,6 +38,7 @@ def clone(pattern: Clone, tmp_path: Path) -> Clone:
     shutil.copytree(pattern.root, tmp_path, dirs_exist_ok=True)
     made = Clone(tmp_path)
     made.set_npm(HAND_OUT)
+    made.set_node(MAKE_MEMORY)
     return made
 
 
@@ -45,13 +48,13 @@ def test_the_first_start_brings_everything_and_the_second_needs_no_client(clone:
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\n", output)
     assert "fetching pyodide 1.0.0 with npm" in errors
     assert clone.installed() == COMPLETE
-    assert len(clone.npm_calls) == 1
+    assert (len(clone.npm_calls), clone.node_calls) == (1, 1)
 
     clone.break_pip()
     (clone.root / "bin/npm").unlink()
     status, output, errors = clone.run()
     assert (status, output.startswith("http://"), errors) == (0, True, "stopped\n")
-    assert len(clone.npm_calls) == 1
+    assert (len(clone.npm_calls), clone.node_calls) == (1, 1)
 
 
 def test_the_manifest_names_the_wheels_and_the_digest_of_every_file_that_the_page_runs(clone: Clone) -> None:
@@ -64,12 +67,39 @@ def test_the_manifest_names_the_wheels_and_the_digest_of_every_file_that_the_pag
     manifest = json.loads((clone.vendor / "manifest.json").read_text())
     assert manifest["runtime_wheel"] == "tinypylm-0.1.0-py3-none-any.whl"
     assert manifest["micropip_wheel"] == "micropip-1.0.0-py3-none-any.whl"
-    vendored = [f"vendor/{name}" for name in COMPLETE - {"manifest.json"}]
+    vendored = [f"vendor/{name}" for name in {*COMPLETE, clone.snapshots[0].name} - {"manifest.json"}]
     read = {name: (clone.root / "web" / name).read_bytes() for name in ["index.html", "views/a.js", *vendored]}
     assert manifest["files"] == [
         {"bytes": len(data), "path": name, "sha256": hashlib.sha256(data).hexdigest()}
         for name, data in sorted(read.items())
     ]
+
+
+def test_the_snapshot_is_what_node_wrote_without_its_pages_of_zeros(clone: Clone) -> None:
+    clone.run()
+    (snapshot,) = clone.snapshots
+    head = struct.pack("<5I", 65_544, 64, 2, 0, 1)
+    assert gzip.decompress(snapshot.read_bytes()) == head + b"head" + bytes(65_532) + bytes(4) + b"heap"
+
+
+def test_another_runtime_gets_another_snapshot_in_the_place_of_the_first(clone: Clone) -> None:
+    clone.run()
+    first = clone.snapshots
+    (clone.root / "runtime/tinypylm/more.py").write_text("MORE = 1\n")
+    clone.run()
+    assert (len(clone.snapshots), clone.node_calls) == (1, 2)
+    assert clone.snapshots != first
+
+
+@pytest.mark.parametrize("behaviour", ["sys.exit(1)", "print(64)", MAKE_MEMORY.replace("64)", "'no number')")])
+def test_a_node_that_fails_leaves_a_page_without_a_snapshot(clone: Clone, behaviour: str) -> None:
+    clone.set_node(behaviour)
+    status, output, errors = clone.run()
+    assert (status, output.startswith("http://")) == (0, True)
+    assert f"{clone.root / 'bin/node'} could not start the page's Python" in errors
+    assert clone.installed() == COMPLETE
+    assert ".snapshot" not in (clone.vendor / "manifest.json").read_text()
+    assert not list(clone.vendor.glob(".staging-*"))
 
 
 def test_the_manifest_is_sealed_with_a_digest_of_all_the_rest_of_it(clone: Clone) -> None:

@@ -51,3 +51,18 @@ def replace_and_name(page: Page | BrowserContext, path: str, data: bytes) -> Non
 
     replace(page, path, data)
     serve_manifest(page, manifest(rename))
+
+
+def snapshot_name() -> str:
+    """The server's snapshot of Python, relative to web/."""
+    (path,) = (WEB / "vendor").glob("*.snapshot")
+    return f"vendor/{path.name}"
+
+
+def without_snapshot(page: Page | BrowserContext) -> None:
+    """A server that had no Node.js."""
+
+    def forget(body: JsonObject) -> None:
+        body["files"] = [file for file in body["files"] if file["path"] != snapshot_name()]  # type: ignore[index, call-overload, union-attr]
+
+    serve_manifest(page, manifest(forget))

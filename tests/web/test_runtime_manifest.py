@@ -59,8 +59,21 @@ def test_a_script_of_the_page_that_is_another_one_halts_the_boot(context: Browse
     assert "views/transcript.js" in desk.notice
 
 
-@pytest.mark.parametrize("name", ["pyodide/pyodide.asm.wasm", "pyodide/pyodide.mjs", "tinypylm-0.1.0-py3-none-any.whl"])
+@pytest.mark.parametrize("name", ["pyodide/pyodide.asm.wasm", "pyodide/pyodide.mjs"])
 def test_a_vendored_file_that_is_another_one_halts_the_boot(context: BrowserContext, server: str, name: str):
+    halts_at_another(context, server, name)
+
+
+def test_a_snapshot_that_is_another_one_halts_the_boot(context: BrowserContext, server: str):
+    halts_at_another(context, server, altered.snapshot_name().removeprefix("vendor/"))
+
+
+def test_another_wheel_halts_the_boot_where_python_starts_from_it(context: BrowserContext, server: str):
+    altered.without_snapshot(context)
+    halts_at_another(context, server, "tinypylm-0.1.0-py3-none-any.whl")
+
+
+def halts_at_another(context: BrowserContext, server: str, name: str) -> None:
     data = (altered.WEB / "vendor" / name).read_bytes()
     altered.replace(context, f"vendor/{name}", data[:-40] + bytes(40))
     desk = drifted(context, server)

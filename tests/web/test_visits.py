@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ VISIT = f"?model={STORYTELLER}"
 GREEDY = {"temperature": 0, "max_tokens": 24}
 NO_CACHE_API = "delete globalThis.caches;"
 OTHER_VERSION = "snapshot/of-another-version"
+NO_MEMORY = b"\x10\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0" + b"no memory at all"
 
 KEPT = """async () => {
   const cache = await caches.open("tinypylm");
@@ -87,7 +89,7 @@ def device(browser: Browser, server: str) -> Iterator[Device]:
         device = Device(context, server)
         device.put(OTHER_VERSION, b"of another version")
         desk = device.visit()
-        assert desk.figure("boot_kind") == "plain"
+        assert desk.figure("boot_kind") == "served"
         device.leave(desk, "snapshot/", "model/")
         yield device
 
@@ -110,7 +112,7 @@ def test_a_second_visit_starts_from_both_and_writes_the_same_text(device: Device
     assert fetches(desk) == [("cache", "accepted")]
     assert not any(url.endswith((".slm", ".whl")) for url in desk.requests)
     shared_desk.choose(STORYTELLER)
-    assert shared_desk.figure("boot_kind") == "plain"
+    assert shared_desk.figure("boot_kind") == "served"
     assert desk.tokens("The cat", **GREEDY) == shared_desk.tokens("The cat", **GREEDY)
     device.leave(desk)
 
@@ -126,20 +128,50 @@ def test_an_altered_snapshot_is_not_used_but_replaced(device: Device):
     device.change(name, "flip a bit")
     altered = device.digest(name)
     desk = device.visit()
-    assert desk.figure("boot_kind") == "plain"
+    assert desk.figure("boot_kind") == "served"
     device.leave(desk, name)
     assert device.digest(name) != altered
 
 
 def test_a_snapshot_that_does_not_start_is_replaced_too(device: Device):
     name = device.kept("snapshot/")
-    device.put(name, b"\x10\0\0\0\1\0\0\0\0\0\0\0" + b"no memory at all")
+    device.put(name, NO_MEMORY)
     desk = device.visit()
-    assert desk.figure("boot_kind") == "plain"
+    assert desk.figure("boot_kind") == "served"
     device.leave(desk, name)
     desk = device.visit()
     assert desk.figure("boot_kind") == "snapshot"
     device.leave(desk)
+
+
+def test_where_the_server_has_no_snapshot_a_plain_start_leaves_one(browser: Browser, server: str, shared_desk: Desk):
+    with browser.new_context() as context:
+        altered.without_snapshot(context)
+        device = Device(context, server)
+        desk = device.visit()
+        assert desk.figure("boot_kind") == "plain"
+        plain = desk.tokens("The cat", **GREEDY)
+        device.leave(desk, "snapshot/", "model/")
+        desk = device.visit()
+        assert desk.figure("boot_kind") == "snapshot"
+        shared_desk.choose(STORYTELLER)
+        assert desk.tokens("The cat", **GREEDY) == plain == shared_desk.tokens("The cat", **GREEDY)
+        device.leave(desk)
+
+
+@pytest.mark.parametrize("fault", ["no memory", "no decompression"])
+def test_where_the_servers_snapshot_cannot_be_used_python_starts_plainly(browser: Browser, server: str, fault: str):
+    with browser.new_context() as context:
+        page = context.new_page()
+        if fault == "no memory":
+            altered.replace_and_name(page, altered.snapshot_name(), gzip.compress(NO_MEMORY))
+        else:
+            altered.in_the_worker(page, "delete globalThis.DecompressionStream;")
+        desk = Desk(page, server, VISIT)
+        desk.reaches("model-ready")
+        assert desk.figure("boot_kind") == "plain"
+        assert len(desk.tokens("The cat", **GREEDY)) == GREEDY["max_tokens"]
+        assert desk.errors == []
 
 
 @pytest.mark.parametrize(("change", "outcome"), [("flip a bit", "DigestMismatch"), ("cut short", "FetchTruncated")])
@@ -244,7 +276,7 @@ def test_without_the_cache_api_every_visit_is_a_first_one(browser: Browser, serv
         altered.in_the_worker(page, NO_CACHE_API)
         desk = Desk(page, server, VISIT)
         desk.reaches("model-ready")
-        assert desk.figure("boot_kind") == "plain"
+        assert desk.figure("boot_kind") == "served"
         page.wait_for_timeout(1500)  # a second of rest, and what would be kept after it
         assert page.locator("#kept tbody tr").count() == 0
         assert len(desk.tokens("The cat", **GREEDY)) == GREEDY["max_tokens"]

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Callable, Iterable
 
 _BUCKETS = 64
+_SECRET_BYTES = 8
 
 
 def first_repeat(indices: Iterable[int], item: Callable[[int], bytes]) -> int | None:
     """The smallest index whose item an index before it has, or None; `indices` ascend.
 
-    Equal items share a bucket, and only one bucket's items exist as objects at a time. Python's hash of bytes has a
-    secret key, so that no file can be made to fill one bucket.
+    Equal items share a bucket, and only one bucket's items exist as objects at a time. What is hashed begins with a
+    secret, so that no file can be made to fill one bucket: the key of Python's hash stands in the snapshot that pages
+    start from, for anyone to read.
     """
+    secret = os.urandom(_SECRET_BYTES)
+
+    def salted(index: int) -> bytes:
+        return secret + item(index)
+
     buckets = [array("I") for _ in range(_BUCKETS)]
     for index in indices:
-        buckets[hash(item(index)) % _BUCKETS].append(index)
-    return min((at for bucket in buckets if (at := _first_in(bucket, item)) is not None), default=None)
+        buckets[hash(salted(index)) % _BUCKETS].append(index)
+    return min((at for bucket in buckets if (at := _first_in(bucket, salted)) is not None), default=None)
 
 
 def _first_in(bucket: array[int], item: Callable[[int], bytes]) -> int | None:

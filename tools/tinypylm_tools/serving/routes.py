@@ -30,6 +30,7 @@ MEDIA_TYPES = {
     ".png": "image/png",
     ".registry": "application/json",
     ".slm": "application/octet-stream",
+    ".snapshot": "application/octet-stream",
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
     ".wasm": "application/wasm",

@@ -13,17 +13,17 @@ from pathlib import Path
 from tinypylm import canonical
 from tinypylm.canonical import JsonObject
 
-from .lock import Package
+from .lock import LockedFile, Package
 from .wheel import Wheel
 
 _DOMAIN = b"slm/runtime-manifest/v1\n"
 _PAGE_FILES = frozenset({".css", ".html", ".js", ".svg"})
 
 
-def runtime_manifest(web: Path, packages: tuple[Package, ...], wheel: Wheel) -> bytes:
-    """Size and SHA-256 of every file of the page, of the vendored packages and of the runtime's wheel, sealed."""
-    files = dict(_page_files(web)) | {
-        f"vendor/{file.file}": (file.bytes, file.sha256) for package in packages for file in package.files}
+def runtime_manifest(web: Path, packages: tuple[Package, ...], wheel: Wheel, snapshot: LockedFile | None) -> bytes:
+    """Size and SHA-256 of every file of the page, of the vendored packages, the wheel and the snapshot, sealed."""
+    vendored = [file for package in packages for file in package.files] + ([snapshot] if snapshot else [])
+    files = dict(_page_files(web)) | {f"vendor/{file.file}": (file.bytes, file.sha256) for file in vendored}
     files[f"vendor/{wheel.name}"] = len(wheel.data), wheel.sha256
     (micropip,) = (package for package in packages if package.name == "micropip")
     return sealed({

@@ -1,4 +1,5 @@
-"""Set-up of web/vendor/: the packages of the lock file, the runtime wheel, and a manifest of all that the page runs.
+"""Set-up of web/vendor/: the packages of the lock file, the runtime wheel, a snapshot of both started, and a manifest
+of all that the page runs.
 
 A package is there whole and with the locked digests, or it is not there: files are made in a folder beside and renamed.
 """
@@ -21,6 +22,7 @@ from .clients import fetch
 from .exclusive import only_one
 from .lock import LockedFile, Package, read_lock
 from .runtime_manifest import runtime_manifest
+from .snapshot import bring_snapshot
 from .terminal import Terminal
 from .wheel import Wheel, build_wheel
 
@@ -37,7 +39,8 @@ def set_up(root: Path, terminal: Terminal) -> None:
     install(packages, vendor, terminal)
     wheel = build_wheel(root)
     _put(vendor / wheel.name, wheel.data)
-    _put(vendor / "manifest.json", runtime_manifest(root / "web", packages, wheel))
+    snapshot = bring_snapshot(vendor, packages, wheel, terminal)
+    _put(vendor / "manifest.json", runtime_manifest(root / "web", packages, wheel, snapshot))
     _remove_other_wheels(packages, wheel, vendor)
 
 
