@@ -2,7 +2,7 @@
 // Promises over the worker's protocol (see worker.js), and the one place that knows whether the worker lives.
 
 import { PageError } from "./page-error.js";
-import { threadsHere } from "./threads.js";
+import { canShareMemory, threadsHere } from "./threads.js";
 import { startWorker } from "./worker-start.js";
 
 /**
@@ -19,7 +19,7 @@ export class Client {
   #worker;
   #watcher;
   #lock = `tinypylm-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
-  #control = globalThis.crossOriginIsolated ? new SharedArrayBuffer(4) : null;
+  #control = canShareMemory ? new SharedArrayBuffer(4) : null;
   #next_id = 1;
   #dead = false;
   #threads = threadsHere();

@@ -36,7 +36,7 @@
  * With the option `receipt` true, what generate answers has `receipt`, a text, besides; `replay` is the verdict on one.
  * A prompt is text among the params, or without them its UTF-8 as data. `text` of a generation is what a stop found held
  * back: the start of a character or of a stop string.
- * `control` is a SharedArrayBuffer of one i32, or null where the page is not cross-origin isolated. The page sets it
+ * `control` is a SharedArrayBuffer of one i32, or null where the page can share no memory. The page sets it
  * to 1 beside a `stop` request: Python looks at it after every token, so a batch ends early and the request gets in.
  * Without it a batch is one token.
  * `files` of an entry are [component, bytes] in the order of `data`; the model follows them. It is hashed first, and
