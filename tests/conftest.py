@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from tests.engines import NAMES
 from tinypylm_tools.browser import find_browser, launch_arguments
 
 if TYPE_CHECKING:
@@ -25,6 +26,16 @@ settings.load_profile("tinypylm")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--headed", action="store_true", help="show the browser")
+    parser.addoption("--engine", choices=NAMES, default="chromium", help="of the journeys for every engine: where")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In another engine than Chromium there is only what needs no more than a tab."""
+    if config.getoption("--engine") == "chromium":
+        return
+    others = [item for item in items if not item.get_closest_marker("engines")]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in others]
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,8 @@ from tinypylm_tools.serving.reply import Reply
 IDS = (
     "model-select", "prompt", "generate", "step", "stop", "clear", "reset", "free", "transcript", "status",
     "diagnostics", "temperature", "top-k", "top-p", "min-p", "repetition-penalty", "seed", "max-tokens", "stop-strings",
-    "model-file", "restart", "reload", "progress", "fetches", "kept",
+    "model-file", "restart", "reload", "progress", "fetches", "kept", "record-receipt", "save-receipt", "replay-file",
+    "replay-verdict",
 )
 MARKERS: dict[str, dict[str, str]] = {
     "status": {"data-state": "booting", "data-code": "", "role": "status"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -90,6 +91,8 @@ def test_every_rule_and_every_mode_is_documented():
     for mode in smoke.modes():
         assert f"| `{mode}` |" in TESTING
     assert TESTING.count("\n| `") == len(smoke.modes())
+    named = re.findall("`([a-z-]+)`", re.search(r"\n(.*) run in every engine \(below\)", TESTING)[1])
+    assert named == smoke.modes_of_every_engine()
 
 
 def test_every_mode_says_what_it_proves_and_is_one_test(repo_root: Path):

@@ -24,7 +24,8 @@ const OPENING = Object.freeze({ phase: "Opening", done_bytes: 0, total_bytes: nu
  * @typedef {import("./store.js").Progress} Progress
  * @typedef {import("./registry.js").Registry} Registry
  * @typedef {(runtime: ModelRuntime) => Promise<Figures>} Load
- * @typedef {{finish_reason: string, text: string, figures: Figures}} Summary
+ * @typedef {import("./store.js").Verdict} Verdict
+ * @typedef {{finish_reason: string, text: string, figures: Figures, receipt?: string, replay?: Verdict}} Summary
  * @typedef {{begin: (prompt: string) => void, append: (text: string) => void, end: (reason: string) => void,
  *   flush: () => void, clear: () => void}} Transcript
  */
@@ -128,12 +129,42 @@ export class Actions {
    * @returns {Promise<Summary>}
    */
   generate(prompt, options, onToken = () => undefined) {
+    return this.#generation((listeners) => this.#client.generate(prompt, options, listeners), prompt, onToken);
+  }
+
+  /**
+   * Runs the generation of a receipt again, and compares.
+   * @param {ArrayBuffer} receipt
+   * @returns {Promise<Verdict>}
+   */
+  async replay(receipt) {
+    this.#store.update({ verdict: null });
+    const run = (/** @type {import("./client.js").Listeners} */ listeners) => this.#client.replay(receipt, listeners);
+    const summary = await this.#generation(run, "", () => undefined);
+    const verdict = /** @type {Verdict} */ (summary.replay);
+    this.#store.update({ verdict });
+    return verdict;
+  }
+
+  /** The receipt of the last generation that was recorded. */
+  get receipt() {
+    const { receipt } = this.#store.snapshot;
+    if (receipt === null) throw new PageError("NoReceipt", "No generation was recorded. Generate with the option receipt.");
+    return receipt;
+  }
+
+  /**
+   * @param {(listeners: import("./client.js").Listeners) => Promise<Summary>} run
+   * @param {Prompt} prompt
+   * @param {(token: Token) => void} onToken
+   */
+  #generation(run, prompt, onToken) {
     return this.#attempt(async () => {
       this.#store.dispatch("generate");
       // What fails a poll fails the generation too, which says so.
       const poll = setInterval(() => this.#refreshFigures().catch(() => undefined), FIGURES_EVERY_MS);
       try {
-        return await this.#stream(prompt, options, onToken);
+        return await this.#stream(run, prompt, onToken);
       } finally {
         clearInterval(poll);
         await this.#settle();
@@ -342,13 +373,15 @@ export class Actions {
   }
 
   /**
+   * @param {(listeners: import("./client.js").Listeners) => Promise<Summary>} run
    * @param {Prompt} prompt
-   * @param {unknown} options
    * @param {(token: Token) => void} onToken
    */
-  async #stream(prompt, options, onToken) {
-    const summary = await this.#client.generate(prompt, options, {
-      accepted: () => this.#transcript.begin(typeof prompt === "string" ? prompt : new TextDecoder().decode(prompt)),
+  async #stream(run, prompt, onToken) {
+    const summary = await run({
+      accepted: (text = typeof prompt === "string" ? prompt : new TextDecoder().decode(prompt)) => {
+        this.#transcript.begin(text);
+      },
       token: (token) => {
         this.#transcript.append(token.text);
         onToken(token);
@@ -356,6 +389,7 @@ export class Actions {
     });
     this.#transcript.append(summary.text);
     this.#transcript.end(summary.finish_reason);
+    if (summary.receipt !== undefined) this.#store.update({ receipt: summary.receipt });
     return summary;
   }
 

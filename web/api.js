@@ -17,6 +17,10 @@ export function createApi(actions, booted) {
     /** Loads a model of the registry. @param {string} id */
     load: (id) => actions.load(id),
     generate,
+    /** The text of the last generation's receipt that was made with the option `receipt`. */
+    receipt: () => actions.receipt,
+    /** Runs the generation of a receipt again: {outcome, message, ..}. */
+    replay,
     /** One more token: {id, text, logprob, index}. */
     step: () => actions.step(),
     /** Ends a generation or cancels a load: {stopped}, false if nothing ran. */
@@ -36,7 +40,7 @@ export function createApi(actions, booted) {
    * Starts at once; an async iterator of {id, text, logprob, index}, whose end carries {finish_reason, text, figures}.
    * @param {import("./client.js").Prompt} prompt text, or its UTF-8
    * @param {Record<string, unknown>} [options] temperature, top_k, top_p, min_p, repetition_penalty, seed,
-   *   max_tokens, stop_strings; an unknown name is refused
+   *   max_tokens, stop_strings; receipt: true records it; an unknown name is refused
    */
   function generate(prompt, options = {}) {
     return new TokenStream(
@@ -46,6 +50,11 @@ export function createApi(actions, booted) {
       },
       () => actions.stop(),
     );
+  }
+
+  /** @param {string | ArrayBuffer | Uint8Array} receipt its text or bytes, which stay usable */
+  async function replay(receipt) {
+    return actions.replay((typeof receipt === "string" ? new TextEncoder().encode(receipt) : new Uint8Array(receipt).slice()).buffer);
   }
 
   /**

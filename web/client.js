@@ -2,13 +2,13 @@
 // Promises over the worker's protocol (see worker.js), and the one place that knows whether the worker lives.
 
 import { PageError } from "./page-error.js";
-import { threadsHere } from "./threads.js";
+import { canShareMemory, threadsHere } from "./threads.js";
 import { startWorker } from "./worker-start.js";
 
 /**
  * @typedef {string | Uint8Array<ArrayBuffer>} Prompt text, or its UTF-8
  * @typedef {{id: number, text: string, logprob: number, index: number}} Token
- * @typedef {{accepted?: () => void, token?: (token: Token) => void}} Listeners
+ * @typedef {{accepted?: (prompt?: string) => void, token?: (token: Token) => void}} Listeners
  * @typedef {{resolve: (result: any) => void, reject: (error: PageError) => void, listeners: Listeners}} Pending
  * @typedef {{onBoot: (progress: import("./store.js").Progress) => void, onDeath: (error: PageError) => void}} Watcher
  */
@@ -19,7 +19,7 @@ export class Client {
   #worker;
   #watcher;
   #lock = `tinypylm-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
-  #control = globalThis.crossOriginIsolated ? new SharedArrayBuffer(4) : null;
+  #control = canShareMemory ? new SharedArrayBuffer(4) : null;
   #next_id = 1;
   #dead = false;
   #threads = threadsHere();
@@ -87,6 +87,16 @@ export class Client {
     return this.request("generate", { options }, prompt.slice().buffer, listeners);
   }
 
+  /**
+   * @param {ArrayBuffer} receipt unusable here afterwards
+   * @param {Listeners} listeners
+   * @returns {Promise<import("./actions.js").Summary>}
+   */
+  replay(receipt, listeners) {
+    this.#signalStop(0);
+    return this.request("replay", {}, receipt, listeners);
+  }
+
   /** @returns {Promise<{stopped: boolean}>} */
   stop() {
     this.#signalStop(1);
@@ -114,7 +124,7 @@ export class Client {
     alive: ({ thread, lock }) => void navigator.locks.request(lock, () => this.#outlived(thread)),
     verified: () => this.#onVerified(),
     boot: ({ event, ...progress }) => this.#watcher.onBoot(progress),
-    accepted: ({ request }) => this.#pending.get(request)?.listeners.accepted?.(),
+    accepted: ({ request, prompt }) => this.#pending.get(request)?.listeners.accepted?.(prompt),
     tokens: ({ request, tokens }) => {
       for (const token of tokens) this.#pending.get(request)?.listeners.token?.(token);
     },

@@ -10,6 +10,7 @@ import { Store } from "./store.js";
 import { mountControls } from "./views/controls.js";
 import { mountDiagnostics } from "./views/diagnostics.js";
 import { mountKeptFiles } from "./views/kept-files.js";
+import { mountReceipts } from "./views/receipts.js";
 import { mountSelector } from "./views/selector.js";
 import { mountStatus } from "./views/status.js";
 import { Transcript } from "./views/transcript.js";
@@ -22,6 +23,7 @@ mountStatus(store, { restart: () => start(actions.restart()), reload: () => loca
 mountSelector(store, actions, settle);
 mountControls(store, actions, settle);
 mountDiagnostics(store);
+mountReceipts(store, actions, settle);
 mountKeptFiles(store, (name) => actions.forget(name));
 whenAtRest(store, () => settle(actions.keep()));
 

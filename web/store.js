@@ -12,12 +12,17 @@ import { PageError } from "./page-error.js";
  * @typedef {{phase: string, done_bytes: number, total_bytes: number | null}} Progress
  * @typedef {{code: string, message: string}} Notice
  * @typedef {Record<string, string | number | boolean | null>} Figures
+ * @typedef {{
+ *   outcome: "same" | "parted" | "stopped", tokens: number, compared_tokens: number, same_runtime: boolean,
+ *   message: string, token?: number, what?: "id" | "logits" | "end", expected?: string, found?: string,
+ * }} Verdict
  * @typedef {import("./registry.js").ModelEntry} ModelEntry
  * @typedef {import("./fetch-ledger.js").LedgerEntry} LedgerEntry
  * @typedef {{
  *   state: State, models: readonly ModelEntry[], modelId: string | null, modelLabel: string | null,
  *   progress: Progress | null, notice: Notice | null, lastErrorCode: string | null, figures: Figures,
  *   ledger: readonly LedgerEntry[], keptFiles: readonly import("./kept.js").Kept[],
+ *   receipt: string | null, verdict: Verdict | null,
  * }} Snapshot
  */
 
@@ -69,7 +74,7 @@ const REFUSALS = Object.freeze({
 /** @type {Snapshot} */
 const INITIAL = Object.freeze({
   state: "booting", models: [], modelId: null, modelLabel: null, progress: null, notice: null, lastErrorCode: null,
-  figures: {}, ledger: [], keptFiles: [],
+  figures: {}, ledger: [], keptFiles: [], receipt: null, verdict: null,
 });
 
 export class Store {

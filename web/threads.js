@@ -5,6 +5,9 @@ import { PageError } from "./page-error.js";
 
 const MOST_THREADS = 4;
 
+/** Whether threads of this page can share memory. WebKitGTK may be isolated and not have what that is for. */
+export const canShareMemory = globalThis.crossOriginIsolated && globalThis.SharedArrayBuffer !== undefined;
+
 /**
  * Half of the processors, since a thread that waits for a busy one costs more than it brings; one where memory cannot
  * be shared. `refusal` says why `?threads=` in the address was not followed.
@@ -15,7 +18,7 @@ export function threadsHere() {
   const usual = Math.min(Math.max(Math.floor(navigator.hardwareConcurrency / 2) || 1, 1), MOST_THREADS);
   const allowed = wanted === null || /^[1-4]$/.test(wanted);
   const count = allowed && wanted !== null ? Number(wanted) : usual;
-  return { count: globalThis.crossOriginIsolated ? count : 1, refusal: allowed ? null : outOfRange(wanted, count) };
+  return { count: canShareMemory ? count : 1, refusal: allowed ? null : outOfRange(wanted, count) };
 }
 
 /**

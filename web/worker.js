@@ -8,7 +8,8 @@
  *                    {event: "alive", thread, lock}  the thread, 0 for the worker, holds this Web Lock until it dies
  *                    {event: "boot", phase, done_bytes, total_bytes}
  *                    {event: "verified"}             what Python starts from is what the runtime manifest names
- *                    {event: "accepted", request}    the prompt of request `request` fits; tokens follow
+ *                    {event: "accepted", request,    the prompt of request `request` fits; tokens follow. `prompt`
+ *                     prompt}                        is its text where it came as a receipt's tokens
  *                    {event: "tokens", request, tokens: [{id, text, logprob, index}, ..]}
  *
  *   method       params                    data    result
@@ -21,6 +22,7 @@
  *                 keep_as}
  *   keep                                           {kept}: how many files were put into the Cache API
  *   generate     {prompt, options}         prompt  {finish_reason, text, figures}, after its last token
+ *   replay                                 receipt {finish_reason, text, figures, replay}, after its last token
  *   step                                           {id, text, logprob, index}
  *   stop                                           {stopped}: false if nothing ran
  *   reset                                          figures
@@ -33,9 +35,10 @@
  *   network_rates {prompt_tokens,                  {prompt_tokens_per_second, decode_tokens_per_second}, of the network
  *                 tokens}                          alone; no context is left
  *
+ * With the option `receipt` true, what generate answers has `receipt`, a text, besides; `replay` is the verdict on one.
  * A prompt is text among the params, or without them its UTF-8 as data. `text` of a generation is what a stop found held
  * back: the start of a character or of a stop string.
- * `control` is a SharedArrayBuffer of one i32, or null where the page is not cross-origin isolated. The page sets it
+ * `control` is a SharedArrayBuffer of one i32, or null where the page can share no memory. The page sets it
  * to 1 beside a `stop` request: Python looks at it after every token, so a batch ends early and the request gets in.
  * Without it a batch is one token.
  * `files` of an entry are [component, bytes] in the order of `data`; the model follows them. It is hashed first, and
@@ -83,7 +86,8 @@ const METHODS = Object.freeze({
   load: ({ params, data }) => withBytes(data, (file) => ask("load", params, file)),
   assemble: ({ params, data }) => assemble(params, data),
   keep: () => keepAll(),
-  generate: ({ id, params, data }) => generate(id, params, data),
+  generate: ({ id, params, data }) => generate(id, () => withBytes(data, (prompt) => ask("start", params, prompt))),
+  replay: ({ id, data }) => generate(id, () => withBytes(data, (receipt) => ask("replay", {}, receipt))),
   step: passOn, stop: passOn, reset: passOn, free: passOn, diagnostics: passOn, calibrate: passOn, network_rates: passOn,
   validate_adapter: passOnBytes, apply_adapter: passOnBytes, detach_adapters: passOn,
 });
@@ -198,13 +202,12 @@ let generating = 0;
 /**
  * Runs one generation in batches, giving messages a turn between them.
  * @param {number} id
- * @param {object} params
- * @param {ArrayBuffer[]} data the prompt in UTF-8, where `params` does not have it
+ * @param {() => Promise<{prompt?: string}>} start
  */
-async function generate(id, params, data) {
-  await withBytes(data, (prompt) => ask("start", params, prompt));
+async function generate(id, start) {
+  const { prompt } = await start();
   generating = id;
-  self.postMessage({ event: "accepted", request: id });
+  self.postMessage({ event: "accepted", request: id, prompt });
   for (;;) {
     await nextTask();
     const progress = advance();

@@ -20,12 +20,17 @@ from tinypylm.errors import ErrorCode, OptionError, SessionError, SlmError
 from tinypylm.format import parse_header
 from tinypylm.generation import Deliver
 from tinypylm.hosts import Buffer, Host
+from tinypylm.identity import runtime_sha256
 from tinypylm.memory import KVCache, plan_memory
 from tinypylm.options import SamplingOptions, kv_cache_option
+from tinypylm.receipts import Recorder, parse_receipt
+from tinypylm.replay import Replay
 from tinypylm.session import Session
 
 Params = Mapping[str, object]
 Answer = dict[str, object]
+
+runtime_sha256()  # while the sources are there: a snapshot of the interpreter has none
 
 
 class App:
@@ -42,10 +47,13 @@ class App:
         self._emit = emit
         self._stop_requested = stop_requested
         self._held_back = ""
+        self._recorder: Recorder | None = None
+        self._replay: Replay | None = None
         self._methods: dict[str, Callable[[Params, Buffer], Answer]] = {
             "inspect": self._inspect, "load": self._load, "assemble": self._assemble, "start": self._start,
-            "advance": self._advance, "step": self._step, "stop": self._stop, "reset": self._reset, "free": self._free,
-            "diagnostics": self._diagnostics, "calibrate": self._calibrate, "network_rates": self._network_rates,
+            "replay": self._start_replay, "advance": self._advance, "step": self._step, "stop": self._stop,
+            "reset": self._reset, "free": self._free, "diagnostics": self._diagnostics, "calibrate": self._calibrate,
+            "network_rates": self._network_rates,
             "validate_adapter": self._validate_adapter, "apply_adapter": self._apply_adapter,
             "detach_adapters": self._detach_adapters,
         }
@@ -84,10 +92,19 @@ class App:
         return {**assemble(self._session, name, files, kv_cache_option(self._kv_cache), digest)}
 
     def _start(self, params: Params, data: Buffer) -> Answer:
-        options = SamplingOptions.from_dict(params.get("options"))
-        self._session.start(_prompt(params, data), options)
-        self._held_back = ""
+        """`receipt` among the options is the session's affair, not the sampler's: whether to record."""
+        values, is_recorded = _options(params)
+        options = SamplingOptions.from_dict(values)
+        recorder = Recorder(self._session, options) if is_recorded else None
+        self._session.start(_prompt(params, data), options, recorder.recording if recorder else None)
+        self._held_back, self._recorder, self._replay = "", recorder, None
         return {}
+
+    def _start_replay(self, params: Params, data: Buffer) -> Answer:
+        """`data` is a receipt; `advance` then runs it."""
+        replay = Replay(self._session, parse_receipt(data))
+        self._held_back, self._recorder, self._replay = "", None, replay
+        return {"prompt": replay.prompt}
 
     def _advance(self, params: Params, data: Buffer) -> Answer:
         """Works until `budget_ms` is spent, a stop is asked for, or the generation ends: at least one chunk or token.
@@ -95,13 +112,27 @@ class App:
         `text` at the end is what a stop found still held back.
         """
         if not (self._session.finished or self._stop_requested()):
-            self._session.stream(self._deadline(cast(float, params["budget_ms"]) / 1000), self._emit)
+            self._work(self._deadline(cast(float, params["budget_ms"]) / 1000))
         if not self._session.finished:
             return {"finished": False}
         figures = self._session.diagnostics()
         return {
             "finished": True, "finish_reason": self._session.finish_reason, "text": self._held_back, "figures": figures,
+            **self._outcome(),
         }
+
+    def _work(self, deadline: Callable[[], bool]) -> None:
+        if self._replay:
+            self._held_back = self._replay.advance(deadline, self._emit)
+        else:
+            self._session.stream(deadline, self._emit)
+
+    def _outcome(self) -> Answer:
+        """The receipt of a recorded generation, or what a replay has found; once."""
+        recorder, replay, self._recorder, self._replay = self._recorder, self._replay, None, None
+        if replay:
+            return {"replay": replay.verdict().detail()}
+        return {"receipt": recorder.receipt().decode()} if recorder else {}
 
     def _deadline(self, seconds: float) -> Callable[[], bool]:
         ends, stop_requested = perf_counter() + seconds, self._stop_requested
@@ -174,6 +205,18 @@ def _text(prompt: bytes) -> str:
             f"the prompt is not UTF-8 from byte {error.start} of {len(prompt)} on ({error.reason}); encode it as UTF-8",
             {"byte": error.start, "prompt_bytes": len(prompt)},
         ) from error
+
+
+def _options(params: Params) -> tuple[object, bool]:
+    """The sampler's options, and whether `receipt` is true; absent is false. Raises OptionError for another value."""
+    options = params.get("options")
+    if not isinstance(options, dict):
+        return options, False
+    receipt = options.pop("receipt", False)
+    if not isinstance(receipt, bool):
+        raise OptionError(ErrorCode.OPTION_OUT_OF_RANGE, f"receipt is {receipt!r:.60}; expected true or false",
+                          {"option": "receipt"})
+    return options, receipt
 
 
 def _scale(params: Params) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from tinypylm.engine import Engine
 from tinypylm.options import SamplingOptions
+from tinypylm.recording import Recording
 from tinypylm.sampler import make_sampler
 
 
@@ -21,7 +22,8 @@ class Context:
     """
 
     def __init__(
-        self, engine: Engine, prompt_ids: Sequence[int], options: SamplingOptions, cached_ids: Sequence[int] = ()
+        self, engine: Engine, prompt_ids: Sequence[int], options: SamplingOptions, cached_ids: Sequence[int] = (),
+        recording: Recording | None = None,
     ):
         self.prompt_ids = tuple(prompt_ids)
         self.reused_tokens = _shared_length(self.prompt_ids[:-1], cached_ids)
@@ -30,7 +32,8 @@ class Context:
         self._engine = engine
         self._length = engine.config.context_length
         self._unfed: int | None = None
-        self._sample = make_sampler(engine, options)
+        sample = make_sampler(engine, options)
+        self._sample = recording.of(engine, sample) if recording else sample
         engine.reset(self.fed_ids)
 
     @property

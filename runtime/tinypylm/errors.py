@@ -9,6 +9,7 @@
     +-- OptionError      a sampling option is unknown or outside its range
     +-- AdapterError     an adapter package breaks a rule, or is not for this model; the code names the rule
     +-- SessionError     the request does not fit the session's state or its context
+    +-- ReplayError      a receipt of a generation is for another model, stack of adapters or KV cache
     +-- ProvenanceError  a record, or the chain of evidence behind a model, breaks a rule; the code names it
     +-- ToolError        an offline tool met an input it cannot use
 
@@ -43,6 +44,9 @@ class ErrorCode(StrEnum):
     OUTPUT_BUFFER_EXCEEDED = "OutputBufferExceeded"
     BUSY = "Busy"
     NOT_GENERATING = "NotGenerating"
+    RECEIPT_MODEL_MISMATCH = "ReceiptModelMismatch"
+    RECEIPT_ADAPTER_MISMATCH = "ReceiptAdapterMismatch"
+    RECEIPT_CACHE_MISMATCH = "ReceiptCacheMismatch"
     MISSING_FILE = "MissingFile"
     UNSUPPORTED_CHECKPOINT = "UnsupportedCheckpoint"
     UNSUPPORTED_TOKENIZER = "UnsupportedTokenizer"
@@ -132,6 +136,10 @@ class AdapterError(SlmError):
 
 class SessionError(SlmError):
     """A request does not fit the session's state or its context."""
+
+
+class ReplayError(SlmError):
+    """A receipt of a generation is not for what is loaded."""
 
 
 class ProvenanceError(SlmError):

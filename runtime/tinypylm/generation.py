@@ -12,6 +12,7 @@ from tinypylm.diagnostics import Pace
 from tinypylm.engine import Engine
 from tinypylm.options import SamplingOptions
 from tinypylm.output import Output
+from tinypylm.recording import Recording
 from tinypylm.tokenizer import Tokenizer
 
 FinishReason = Literal["stop", "length", "context", "cancelled"]
@@ -46,9 +47,10 @@ class Generation:
         options: SamplingOptions,
         output_limit_bytes: int,
         cached_ids: Sequence[int] = (),
+        recording: Recording | None = None,
     ):
         started = perf_counter()
-        self.context = Context(engine, prompt_ids, options, cached_ids)
+        self.context = Context(engine, prompt_ids, options, cached_ids, recording)
         self.pace = Pace(len(prompt_ids), self.context.reused_tokens, started_at=started)
         self._options = options
         self._eos_id = engine.config.eos_id

@@ -6,11 +6,12 @@ it can stop a generation after any token.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from tinypylm.adapters import AdapterStack, Package
+from tinypylm.adapters import AdapterStack, Applied, Package
 from tinypylm.config import ModelConfig
 from tinypylm.diagnostics import NO_MODEL_FIGURES, Figures, Pace, adapter_figures, model_figures
 from tinypylm.engine import Engine
@@ -20,6 +21,7 @@ from tinypylm.generation import Deadline, Deliver, FinishReason, Generation, Tok
 from tinypylm.memory import KVCache
 from tinypylm.options import SamplingOptions
 from tinypylm.output import OUTPUT_LIMIT_BYTES
+from tinypylm.recording import Recording
 from tinypylm.states import Event, State, after
 from tinypylm.tokenizer import Tokenizer
 
@@ -61,9 +63,20 @@ class Session:
     @property
     def engine(self) -> Engine:
         """The loaded model itself, free to be used between generations. Raises SessionError (ModelNotLoaded)."""
-        if self._model is None:
-            raise self._refusal(ErrorCode.MODEL_NOT_LOADED, "no model is loaded: load one first", {})
-        return self._model.engine
+        self._require_model()
+        return self._loaded.engine
+
+    @property
+    def model_sha256(self) -> str:
+        """Of the file that was loaded; the first time, this hashes it. Raises SessionError (ModelNotLoaded)."""
+        self._require_model()
+        return self._loaded.adapters.base_sha256
+
+    @property
+    def applied_adapters(self) -> tuple[Applied, ...]:
+        """In the order in which they were applied. Raises SessionError (ModelNotLoaded)."""
+        self._require_model()
+        return tuple(self._loaded.adapters.applied)
 
     @property
     def prompt_ids(self) -> tuple[int, ...]:
@@ -91,7 +104,7 @@ class Session:
         self.state = self._after(Event.LOADED)
         return self.diagnostics()
 
-    def start(self, prompt: str, options: SamplingOptions) -> None:
+    def start(self, prompt: str, options: SamplingOptions, recording: Recording | None = None) -> None:
         """A new context, in which `advance` reads the prompt and continues it.
 
         Tokens that the prompt shares with the beginning of the context before it stay in the KV cache: the same
@@ -99,10 +112,24 @@ class Session:
         Raises SessionError EmptyPrompt or ContextExceeded, which leave the old context as it was.
         """
         following = self._after(Event.START)
-        engine, tokenizer = self._loaded.engine, self._loaded.tokenizer
-        ids = self._encoded(prompt)
+        self._begin(following, self._encoded(prompt), options, recording)
+
+    def start_from_ids(
+        self, prompt_ids: Sequence[int], options: SamplingOptions, recording: Recording | None = None
+    ) -> str:
+        """As `start`, with one token or more for the prompt; their text. Raises SessionError TokenOutOfRange too."""
+        following = self._after(Event.START)
+        text = self._loaded.tokenizer.decode(prompt_ids).decode("utf-8", "replace")
+        self._check_room(prompt_ids)
+        self._begin(following, prompt_ids, options, recording)
+        return text
+
+    def _begin(
+        self, following: State, ids: Sequence[int], options: SamplingOptions, recording: Recording | None
+    ) -> None:
         cached_ids = self._generation.context.fed_ids if self._generation else ()
-        self._generation = Generation(engine, tokenizer, ids, options, self._output_limit_bytes, cached_ids)
+        self._generation = Generation(
+            self._loaded.engine, self._loaded.tokenizer, ids, options, self._output_limit_bytes, cached_ids, recording)
         self.state, self.finish_reason, self._failure = following, None, None
 
     def advance(self, deadline: Deadline) -> list[TokenEvent]:
@@ -213,7 +240,7 @@ class Session:
         return {
             "state": self.state,
             **(model_figures(model.engine, model.load_seconds) if model else NO_MODEL_FIGURES),
-            **adapter_figures(model.adapters.checksums if model else []),
+            **adapter_figures([applied.checksum for applied in model.adapters.applied] if model else []),
             **(generation.pace if generation else Pace()).figures(),
             "generated_tokens": context.generated_tokens if context else 0,
             "kv_cache_tokens": context.fed_tokens if context else 0,
@@ -248,6 +275,10 @@ class Session:
         if not prompt:
             raise self._refusal(ErrorCode.EMPTY_PROMPT, "the prompt is empty; write something", {})
         ids = self._loaded.tokenizer.encode(prompt)
+        self._check_room(ids)
+        return ids
+
+    def _check_room(self, ids: Sequence[int]) -> None:
         length = self._loaded.engine.config.context_length
         if len(ids) > length:
             raise self._refusal(
@@ -255,7 +286,6 @@ class Session:
                 f"the prompt has {len(ids)} tokens, the model's context holds {length}; shorten the prompt",
                 {"prompt_tokens": len(ids), "context_length": length},
             )
-        return ids
 
     def _require_room(self) -> None:
         if self._running.context.is_full:
@@ -265,6 +295,10 @@ class Session:
                 f"the context is full: it holds {length} tokens, no other finds place; start another prompt",
                 {"prompt_tokens": len(self.prompt_ids), "context_length": length},
             )
+
+    def _require_model(self) -> None:
+        if self._model is None:
+            raise self._refusal(ErrorCode.MODEL_NOT_LOADED, "no model is loaded: load one first", {})
 
     def _refusal(self, code: ErrorCode, message: str, detail: Detail) -> SessionError:
         self.last_error_code = code

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 ORDER = [
-    "errors", "config", "memory", "canonical", "quant", "format", "wasm", "kernels", "families", "hosts", "engine",
-    "adapters", "tokenizer", "options", "sampler", "diagnostics", "session", "telemetry", "provenance", "selector",
-    "assembly", "app",
+    "errors", "identity", "config", "memory", "canonical", "quant", "format", "wasm", "kernels", "families", "hosts",
+    "engine", "adapters", "tokenizer", "options", "sampler", "diagnostics", "recording", "session", "telemetry",
+    "provenance", "selector", "assembly", "receipts", "replay", "app",
 ]
 HOSTS = {"hosts/browser.py": {"js", "pyodide"}, "hosts/native.py": {"wasmtime"}}
 

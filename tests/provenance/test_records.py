@@ -18,12 +18,14 @@ from tinypylm.provenance import ProvenanceCode, RecordKind, check, dump, identif
 from tinypylm.provenance.records import RECORD_CAP_BYTES, SCHEMAS
 from tinypylm.provenance.registry import FETCH_ENVELOPE, components, phase_components
 from tinypylm.provenance.schema import (
+    DECIMAL,
     boolean,
     choice,
     integer,
     list_of,
     map_of,
     record,
+    string,
     text,
     variants,
 )
@@ -94,6 +96,9 @@ def test_a_missing_key_is_refused_with_its_place() -> None:
 
 @pytest.mark.parametrize(("rule", "good", "bad"), [
     (text("[a-c]+", "a to c"), ["a", "abc"], ["", "d", "ab\n", 1, True, ["a"]]),
+    (string(1, 3), ["a", "\n\0", "日本語"], ["", "abcd", 1, True, ["a"]]),
+    (DECIMAL, ["0.8", "1.0", "0.0", "1e-07", "1.5e+300", "0.00012345678901234567"],
+     ["0.80", "1", ".5", "-1.0", "inf", "nan", "1e999", "1e+999", "1_0.0", "1.0 ", "", 1, True, ["1.0"]]),
     (choice("x", "y"), ["x"], ["z", "", 1, ["x"], {"x": 1}]),
     (integer(1, 3), [1, 3], [0, 4, True, "1", [1]]),
     (boolean, [True, False], [0, 1, "true"]),
@@ -112,6 +117,11 @@ def test_a_rule_accepts_and_refuses(
     for value in bad:
         error = refused(lambda value=value: rule(value, "x"))
         assert str(error.detail["path"]).startswith("x")
+
+
+@given(st.floats(min_value=0, allow_infinity=False))
+def test_every_fraction_has_a_decimal_text_that_is_accepted(value: float) -> None:
+    DECIMAL(repr(value + 0.0), "x")
 
 
 JUNK: st.SearchStrategy[JsonValue] = st.recursive(

@@ -9,6 +9,8 @@ import argparse
 import ast
 from pathlib import Path
 
+from tests.engines import NAMES
+
 FOLDER = Path(__file__).resolve().parent
 
 
@@ -18,6 +20,15 @@ def modes() -> dict[str, str]:
         path.stem.removeprefix("test_").replace("_", "-"): (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "")
         for path in sorted(FOLDER.glob("test_*.py"))
     }
+
+
+def modes_of_every_engine() -> list[str]:
+    """Those that need nothing of Chromium's driver."""
+    return [mode for mode in modes() if "pytest.mark.engines" in _file(mode).read_text("utf-8")]
+
+
+def _file(mode: str) -> Path:
+    return FOLDER / f"test_{mode.replace('-', '_')}.py"
 
 
 def parse(arguments: list[str]) -> list[str]:
@@ -31,6 +42,10 @@ def parse(arguments: list[str]) -> list[str]:
     )
     parser.add_argument("mode", metavar="MODE", choices=[*known, "all"], help="one of those below, or all")
     parser.add_argument("--headed", action="store_true", help="show the browser")
+    parser.add_argument("--engine", choices=NAMES, default=NAMES[0], help="default: %(default)s")
     options = parser.parse_args(arguments)
-    path = FOLDER if options.mode == "all" else FOLDER / f"test_{options.mode.replace('-', '_')}.py"
-    return [str(path), "--durations=0", *(["--headed"] if options.headed else [])]
+    portable = modes_of_every_engine()
+    if options.engine != NAMES[0] and options.mode not in {*portable, "all"}:
+        parser.error(f"{options.mode} needs {NAMES[0]}'s driver; modes for {options.engine}: {', '.join(portable)}")
+    path = FOLDER if options.mode == "all" else _file(options.mode)
+    return [str(path), "--durations=0", f"--engine={options.engine}", *(["--headed"] if options.headed else [])]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
 
+from tests.engines import Tab
 from tests.session.scripted_model import scripted_model
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.engines]
 
 Case = tuple[str, dict[str, Any], bytes | None, str]
 GREEDY = {"temperature": 0, "max_tokens": 4}
@@ -56,6 +57,7 @@ def without_a_model() -> list[Case]:
         ("assemble", {"name": "x", "files": [], "sha256": "0" * 64}, MODEL, "DigestMismatch"),
         ("detach_adapters", {}, None, "ModelNotLoaded"), ("apply_adapter", {}, b"", "ModelNotLoaded"),
         ("inspect", {}, b"", "TruncatedHeader"), ("inspect", {}, bytes(108), "BadMagic"),
+        ("replay", {}, b"", "RecordNotCanonical"), ("replay", {}, None, "RecordNotCanonical"),
         ("boot", {}, None, "Busy"), ("no_such_method", {}, None, "UnknownMethod"),
     ]
 
@@ -78,6 +80,7 @@ def options() -> list[Case]:
         "temperature": (-1, 1e9, "hot", None, True, 1e-9), "top_k": (0, -1, 1025, 2.5, "4", None),
         "top_p": (0, -0.5, 1.5, None), "min_p": (-0.5, 1.5, []), "repetition_penalty": (0, 11, "x"),
         "seed": (-1, 1.5, str(2**64), "seven", None), "max_tokens": (0, -1, 1.5, None),
+        "receipt": (1, "yes", None, []),
         "stop_strings": ("stop", [""], [7], ["x"] * 17, ["x" * 257], None),
     }.items() for value in values]]
     unknown: list[Any] = [{"topk": 4}, {"": 1}, {"__proto__x": 1}, {"\ud800": 1}]
@@ -88,12 +91,12 @@ def options() -> list[Case]:
 class Worker:
     """A worker without a page: its answer to any message, a code or a result."""
 
-    def __init__(self, page: Page):
-        self.page = page
-        page.evaluate(START)
+    def __init__(self, tab: Tab):
+        self.tab = tab
+        tab.evaluate(START)
 
     def answer(self, method: str, params: dict[str, Any], data: bytes | None = None) -> dict[str, Any]:
-        return self.page.evaluate(ASK, request(method, params, data))
+        return self.tab.evaluate(ASK, request(method, params, data))
 
     def refuses(self, method: str, params: dict[str, Any], data: bytes | None, code: str) -> None:
         assert self.answer(method, params, data) == {"code": code}, (method, params, data)
@@ -103,22 +106,21 @@ class Worker:
         assert (result["finish_reason"], result["figures"]["generated_tokens"]) == ("length", 4)
 
 
-def test_abi(browser: Browser, server: str):
-    with browser.new_context() as context:
-        page = context.new_page()
-        page.goto(f"{server}icon.svg")
-        worker = Worker(page)
-        for case in without_a_model():
-            worker.refuses(*case)
-        assert "result" in worker.answer("load", {}, MODEL)
-        worker.refuses("step", {}, None, "NoContext")
-        assert worker.answer("stop", {})["result"] == {"stopped": False}
-        for case in prompts() + options():
-            worker.refuses(*case)
-            worker.generates()
-        odd_but_valid_prompts_are_read(worker)
-        requests_in_between_are_refused(worker)
-        assert page.evaluate("deaths") == 0
+def test_abi(new_tab: Callable[[], Tab], server: str):
+    tab = new_tab()
+    tab.open(f"{server}icon.svg")
+    worker = Worker(tab)
+    for case in without_a_model():
+        worker.refuses(*case)
+    assert "result" in worker.answer("load", {}, MODEL)
+    worker.refuses("step", {}, None, "NoContext")
+    assert worker.answer("stop", {})["result"] == {"stopped": False}
+    for case in prompts() + options():
+        worker.refuses(*case)
+        worker.generates()
+    odd_but_valid_prompts_are_read(worker)
+    requests_in_between_are_refused(worker)
+    assert tab.evaluate("deaths") == 0
 
 
 def odd_but_valid_prompts_are_read(worker: Worker) -> None:
@@ -131,6 +133,6 @@ def odd_but_valid_prompts_are_read(worker: Worker) -> None:
 def requests_in_between_are_refused(worker: Worker) -> None:
     busy = [request(method, {"prompt": "b", "options": GREEDY}) for method in ("generate", "step", "reset", "free")]
     busy.append(request("load", {}, MODEL))
-    codes, text, reason = worker.page.evaluate(ASK_WHILE_GENERATING, busy)
+    codes, text, reason = worker.tab.evaluate(ASK_WHILE_GENERATING, busy)
     assert codes == ["Busy"] * len(busy)
     assert (text, reason) == ("bcdefgha" * 250, "length")

@@ -2,15 +2,16 @@
 
 import pytest
 
+from tests.engines.desk import EngineDesk
 from tests.session.scripted_model import scripted_model
-from tests.web.desk import Desk
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.engines]
 
 CONTEXT = 24
 
 
-def test_context_exceeded(desk: Desk):
+def test_context_exceeded(engine_desk: EngineDesk):
+    desk = engine_desk
     desk.open_file("short.slm", scripted_model(b"abcdefgh", context_length=CONTEXT, ends=False))
     desk.generate("xa", temperature=0, max_tokens=4)
     before = desk.transcript, desk.enabled(), desk.figure("kv_cache_tokens")

@@ -2,15 +2,17 @@
 
 import pytest
 
-from tests.web.desk import STORYTELLER, Desk
+from tests.engines.desk import EngineDesk
+from tests.web.desk import STORYTELLER
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.engines]
 
 GREEDY = {"temperature": 0, "max_tokens": 12}
 OF_A_MODEL = ("model_id", "quantization", "file_bytes", "linear_memory_bytes", "kv_cache_bytes", "scratch_arena_bytes")
 
 
-def test_free_model(writer: Desk):
+def test_free_model(engine_writer: EngineDesk):
+    writer = engine_writer
     told = writer.tokens("The cat", **GREEDY)
     transcript = writer.transcript
     for _ in range(2):
@@ -19,7 +21,7 @@ def test_free_model(writer: Desk):
         writer.reaches("ready")
         assert [writer.figure(key) for key in OF_A_MODEL] == [""] * len(OF_A_MODEL)
         assert (writer.figure("kv_cache_tokens"), writer.figure("generated_tokens")) == ("0", "0")
-        assert writer.element("model-select").input_value() == ""
+        assert writer.value("model-select") == ""
         assert writer.enabled() == {"model-select", "model-file", "clear"}
         for method, *arguments in (("generate", "The cat", {}), ("step",), ("reset",), ("free",)):
             assert writer.refused(method, *arguments)["code"] == "ModelNotLoaded"

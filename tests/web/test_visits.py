@@ -114,6 +114,11 @@ def test_a_second_visit_starts_from_both_and_writes_the_same_text(device: Device
     shared_desk.choose(STORYTELLER)
     assert shared_desk.figure("boot_kind") == "served"
     assert desk.tokens("The cat", **GREEDY) == shared_desk.tokens("The cat", **GREEDY)
+    receipts = []
+    for each in (desk, shared_desk):  # the runtime is named by its sources, which a snapshot does not hold
+        each.tokens("The cat", receipt=True, **GREEDY)
+        receipts.append(each.page.evaluate("tinypylm.receipt()"))
+    assert receipts[0] == receipts[1]
     device.leave(desk)
 
 

@@ -145,6 +145,18 @@ def test_the_page_works_without_cross_origin_isolation(browser, server: str):
         assert desk.errors == []
 
 
+def test_an_isolated_page_without_shared_memory_works_with_one_thread(browser, server: str):
+    """As WebKitGTK's under its driver."""
+    with browser.new_context() as context:
+        context.add_init_script("delete globalThis.SharedArrayBuffer")
+        desk = Desk(context.new_page(), server, f"?model={STORYTELLER}&threads=2")
+        desk.reaches("model-ready")
+        assert (desk.figure("cross_origin_isolated"), desk.figure("threads")) == ("true", "1")
+        desk.open_file("endless.slm", ENDLESS)
+        desk.page.evaluate(STOP_AFTER, 40)
+        assert (desk.state, desk.errors) == ("context-ready", [])
+
+
 def without_isolation(route: Route) -> None:
     answer = route.fetch()
     headers = {name: value for name, value in answer.headers.items() if not name.startswith("cross-origin-")}

@@ -22,6 +22,7 @@ COMMANDS = {
     "breed": "Make a model out of others: deltas, masks, merges, crossover.",
     "diff": "Compare the weights of two models, tensor by tensor.",
     "generate": "Continue a prompt.",
+    "replay": "Run the generation of a receipt again, and compare.",
     "stories": "Continue fifty beginnings, and count what is a story.",
     "adapter": "Make, import, combine, inspect and apply adapter packages.",
     "logits": "Write the logits of every position of a prompt.",

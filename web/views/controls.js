@@ -45,7 +45,8 @@ export function readOptions() {
   const numbers = NUMBER_OPTIONS.map((id) => [id.replace("-", "_"), numberOrText(element(id, HTMLInputElement))]);
   const seed = element("seed", HTMLInputElement).value.trim();
   const stop_strings = element("stop-strings", HTMLTextAreaElement).value.split("\n").filter((line) => line !== "");
-  return plain({ ...Object.fromEntries(numbers), seed, stop_strings });
+  const receipt = element("record-receipt", HTMLInputElement).checked;
+  return plain({ ...Object.fromEntries(numbers), seed, stop_strings, ...(receipt ? { receipt } : {}) });
 }
 
 /** @param {HTMLInputElement} input */

@@ -5,6 +5,7 @@ The byte layout is in `docs/adapters.md`. Packages are written by `tinypylm_tool
 
 from __future__ import annotations
 
+import hashlib
 import math
 import struct
 import zlib
@@ -62,6 +63,12 @@ class Package:
     entries: tuple[Entry, ...]
     package_bytes: int
     checksum: int
+    view: memoryview
+
+    @property
+    def sha256(self) -> str:
+        """Of the whole package."""
+        return hashlib.sha256(self.view).hexdigest()
 
 
 def parse_package(data: Buffer) -> Package:
@@ -74,7 +81,7 @@ def parse_package(data: Buffer) -> Package:
     _check_numbers(raw, kind)
     base = BaseFacts(raw.tensor_count, raw[9:16], raw.layout_checksum, raw.tokenizer_checksum, raw.base_sha256)
     entries = parse_entries(view[HEADER_BYTES:], raw.entry_count, kind, raw.keep_ppm)
-    return Package(kind, base, raw.scale, raw.keep_ppm, entries, raw.package_bytes, raw.checksum)
+    return Package(kind, base, raw.scale, raw.keep_ppm, entries, raw.package_bytes, raw.checksum, view)
 
 
 def package_checksum(view: memoryview) -> int:

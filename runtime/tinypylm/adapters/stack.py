@@ -32,16 +32,30 @@ class _Kept:
     records: list[bytes] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A package that is applied: what it states of itself, its digest, and the scale of the attach."""
+
+    checksum: int
+    sha256: str
+    scale: float
+
+
 class AdapterStack:
     """`apply` and `detach`, also where they fail, wipe the engine's cache and logits: reset the engine afterwards."""
 
     def __init__(self, engine: Engine):
-        self.checksums: list[int] = []
+        self.applied: list[Applied] = []
         self.total_bytes = 0
         self._engine = engine
         self._base: BaseFacts | None = None
         self._compiled: Requantiser | None = None
         self._kept: dict[int, _Kept] = {}
+
+    @property
+    def base_sha256(self) -> str:
+        """Of the file that was loaded. The first time, this hashes all of it."""
+        return self._facts().sha256.hex()
 
     def validate(self, data: Buffer, scale: float | None = None) -> Package:
         """The package in `data`, for which base, stack and scale have room. Raises AdapterError; changes nothing."""
@@ -66,7 +80,7 @@ class AdapterStack:
                 compiled.change(changed_tensor(self._engine.model, entry), entry, package.format, s)
         finally:
             compiled.sweep()
-        self.checksums.append(package.checksum)
+        self.applied.append(Applied(package.checksum, package.sha256, _f32(1.0 if scale is None else scale)))
         self.total_bytes += package.package_bytes
 
     def detach(self) -> None:
@@ -77,7 +91,7 @@ class AdapterStack:
                 for records in kept.records:
                     compiled.restore(kept.tensor, records)
             compiled.sweep()
-        self.checksums, self.total_bytes, self._kept = [], 0, {}
+        self.applied, self.total_bytes, self._kept = [], 0, {}
 
     def _survey(self, package: Package, s: float, compiled: Requantiser) -> list[tuple[_Kept, bytearray, list[bytes]]]:
         """For each entry what is kept of its tensor, with the blocks that this package touches first."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 from tinypylm import canonical
 from tinypylm.canonical import JsonObject
 from tinypylm.errors import CanonicalError, ProvenanceError
-from tinypylm.provenance import adapters, admission, breeding, evaluation, registry
+from tinypylm.provenance import adapters, admission, breeding, evaluation, registry, replay
 from tinypylm.provenance.codes import ProvenanceCode
 from tinypylm.provenance.schema import Rule
 
@@ -34,6 +34,7 @@ class RecordKind(StrEnum):
     ADAPTER_EVALUATION = "adapter-evaluation"
     REGISTRY = "selector-registry"
     QUARANTINE = "quarantine"
+    REPLAY_RECEIPT = "replay-receipt"
 
 
 SCHEMAS: dict[RecordKind, Rule] = {
@@ -52,6 +53,7 @@ SCHEMAS: dict[RecordKind, Rule] = {
     RecordKind.ADAPTER_EVALUATION: evaluation.ADAPTER_EVALUATION,
     RecordKind.REGISTRY: registry.REGISTRY,
     RecordKind.QUARANTINE: admission.QUARANTINE,
+    RecordKind.REPLAY_RECEIPT: replay.REPLAY_RECEIPT,
 }
 """The closed shape of each kind. Every schema asks for `kind` and `version`."""
 

@@ -15,6 +15,8 @@ from tinypylm.provenance.codes import ProvenanceCode
 
 Rule = Callable[[JsonValue, str], None]
 
+_DECIMAL = re.compile(r"[0-9]{1,17}\.[0-9]{1,21}|[0-9](?:\.[0-9]{1,17})?e[+-][0-9]{2,3}")
+
 
 def text(pattern: str, words: str, code: ProvenanceCode = ProvenanceCode.RECORD_VALUE) -> Rule:
     """A string that matches `pattern` as a whole; `words` says so to a reader, `code` is that of one that does not."""
@@ -26,6 +28,20 @@ def text(pattern: str, words: str, code: ProvenanceCode = ProvenanceCode.RECORD_
         if not compiled.fullmatch(value):
             raise _value(path, value, words, code)
     return check
+
+
+def string(least: int, most: int) -> Rule:
+    """Any text of `least` to `most` characters."""
+    def check(value: JsonValue, path: str) -> None:
+        if not isinstance(value, str) or not least <= len(value) <= most:
+            raise _value(path, value, f"a text of {least} to {most} characters")
+    return check
+
+
+def DECIMAL(value: JsonValue, path: str) -> None:  # noqa: N802 - a rule, as those below
+    """An f64 that is finite and not negative, as the shortest decimal text that Python has for it."""
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value) or repr(float(value)) != value:
+        raise _value(path, value, "the shortest decimal text of a number, such as 0.8 or 1.0")
 
 
 def choice(*words: str) -> Rule:

@@ -39,7 +39,7 @@ _COMPARED_SHAPES = ("A:q8_0", "A:q4_0", "B:q4_0", "C:q4_0")
               help="Measure this engine in turns with ours, on shapes; fetched through npm; may be repeated.")
 @click.option("--threads", multiple=True, type=click.IntRange(1, 64), default=(1,), show_default=True,
               help="Threads of each engine; may be repeated.")
-@click.option("--kv-cache", type=click.Choice(list(KVCache)), default=KVCache.F32, show_default=True,
+@click.option("--kv-cache", type=click.Choice(list(map(str, KVCache))), default=str(KVCache.F32), show_default=True,
               help="How our engine keeps keys and values.")
 @click.option("--runs", type=click.IntRange(1, 50), default=5, show_default=True, help="Counted runs of each engine.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures here.")

@@ -14,9 +14,11 @@ import click
 from tinypylm.hosts.native import NativeHost
 from tinypylm.memory import KVCache
 from tinypylm.options import SamplingOptions
+from tinypylm.receipts import Recorder
 from tinypylm.session import Session
 from tinypylm_tools.adapters.package_file import open_package, read_scaled
 from tinypylm_tools.model_file import read_model
+from tinypylm_tools.slm_writer import write_atomically
 from tinypylm_tools.terminal import CtrlC, Writer
 
 _DEFAULTS = SamplingOptions()
@@ -42,15 +44,17 @@ _INTERRUPTED = 130
 @click.option("--max-tokens", type=int, default=_DEFAULTS.max_tokens, show_default=True,
               help="End after so many tokens.")
 @click.option("--stop", "stop_strings", multiple=True, metavar="TEXT", help="End before this text; may be repeated.")
-@click.option("--kv-cache", type=click.Choice(list(KVCache)), default=KVCache.F32, show_default=True,
+@click.option("--kv-cache", type=click.Choice(list(map(str, KVCache))), default=str(KVCache.F32), show_default=True,
               help="How keys and values are kept: f16 takes half of the memory and changes the logits a little.")
 @click.option("--adapter", "adapters", multiple=True, metavar="FILE[:SCALE]",
               help="Apply an adapter package first; may be repeated, in this order.")
+@click.option("--receipt", type=click.Path(path_type=Path), metavar="FILE",
+              help="Write a receipt, from which `tinypylm replay` and the page run the generation again.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end instead of streaming.")
 @click.pass_context
 def command(
     context: click.Context, /, model: Path, prompt: str, kv_cache: str, as_json: bool, adapters: tuple[str, ...],
-    **options: object,
+    receipt: Path | None, **options: object,
 ) -> None:
     """Continue a prompt with the model in the file MODEL.
 
@@ -69,8 +73,11 @@ def command(
         path, scale = read_scaled(adapter)
         session.apply_adapter(open_package(path).data, scale)
     writer = Writer()
-    session.start(prompt, sampling)
+    recorder = Recorder(session, sampling) if receipt else None
+    session.start(prompt, sampling, recorder.recording if recorder else None)
     ids, text = tell(session, (lambda piece: None) if as_json else writer.write)
+    if receipt and recorder:
+        write_atomically(receipt, recorder.receipt())
     if as_json:
         digest = hashlib.sha256(data).hexdigest()
         click.echo(json.dumps(summary(session, sampling, digest, ids, text)))
