@@ -20,6 +20,7 @@ from tests.tools.training.tiny import LLAMA, SCHEDULE, TRAINING, description, ma
 from tinypylm.format import parse
 from tinypylm_tools.cli import main
 from tinypylm_tools.training import checkpoint
+from tinypylm_tools.training.conversations import CHAT
 from tinypylm_tools.training.description import Card, Data, Description, Schedule, Shape, Training
 from tinypylm_tools.training.places import Places
 from tinypylm_tools.training.run import Run
@@ -37,6 +38,13 @@ def test_one_command_trains_and_packs(tmp_path: Path) -> None:
     path = places.folder / "tiny-q8_0.slm"
     assert re.search(rf"{path}: {path.stat().st_size:,} bytes, \d\.\d{{4}} bits per byte held out\n$", result.stdout)
     assert parse(path.read_bytes()).metadata["name"] == "Tiny"
+
+
+def test_a_model_that_learnt_conversations_says_so_in_its_file(tmp_path: Path) -> None:
+    text = description(more='export = ["q8_0"]\n', schedule="steps = 2\n").replace("[data]\n", '[data]\nform = "chat"\n')
+    places = make_places(tmp_path, text)
+    assert run(places).exit_code == 0
+    assert parse((places.folder / "tiny-q8_0.slm").read_bytes()).metadata["chat"] == CHAT
 
 
 def test_a_run_that_is_asked_to_end_leaves_a_checkpoint_and_goes_on(

@@ -11,15 +11,15 @@ from pathlib import Path
 from tinypylm.errors import ErrorCode, ToolError
 from tinypylm_tools.choices import read_text
 from tinypylm_tools.training import overlap
+from tinypylm_tools.training.conversations import conversation
 from tinypylm_tools.training.description import unusable
+from tinypylm_tools.training.endings import ends_happily
 
 SEPARATOR = "<|endoftext|>"
 HELD_OUT_BELOW = 8
 """Held out are documents whose SHA-256 begins with a byte below this: 8 of 256."""
 
 _SPOKEN = re.compile(r'"[^"]+"')
-_HAPPY = re.compile(r"\b(happy|happily|smiled?|smiling|laugh(ed|ing)?|hug(ged)?|friends?|proud|joy|love[ds]?)\b")
-_SAD = re.compile(r"\b(sad|sadly|cr(ied|ying)|tears?|sorry|alone|lost|died|scared|never)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,14 @@ class Corpus:
     """Of the 13-grams of the held-out documents, how many stand in training documents too."""
 
 
-def read_corpus(paths: Sequence[Path], keep: str) -> Corpus:
-    """The documents of all texts that the rule `keep` keeps. Raises ToolError where either part is empty."""
-    if keep not in RULES:
-        raise unusable("keep", "[data]", keep, f"one of {', '.join(RULES)}")
+def read_corpus(paths: Sequence[Path], keep: str, form: str = "plain") -> Corpus:
+    """The documents of all texts that the rule `keep` keeps, in this form. Raises ToolError where either part is empty.
+
+    What is held out and what is a copy is decided before: the text of a document stands in all its forms.
+    """
+    for key, name, known in (("keep", keep, RULES), ("form", form, FORMS)):
+        if name not in known:
+            raise unusable(key, "[data]", name, f"one of {', '.join(known)}")
     documents = [document for path in paths for document in split(read_text(path))]
     distinct = list(dict.fromkeys(documents))
     kept = [document for document in distinct if RULES[keep](document)]
@@ -49,7 +53,8 @@ def read_corpus(paths: Sequence[Path], keep: str) -> Corpus:
             f"on and {len(held_out)} held out, expected some of both. Documents stand between lines of {SEPARATOR}; "
             f"about one in {256 // HELD_OUT_BELOW} is held out.", {"train": len(train), "held_out": len(held_out)})
     clean = overlap.without_copies(train, held_out)
-    return Corpus(tuple(clean), tuple(held_out), len(documents) - len(distinct), len(train) - len(clean),
+    written = [tuple(map(FORMS[form], part)) for part in (clean, held_out)]
+    return Corpus(*written, len(documents) - len(distinct), len(train) - len(clean),
                   overlap.shared_ppm(clean, held_out))
 
 
@@ -66,12 +71,7 @@ def _has_dialogue(document: str) -> bool:
     return len(_SPOKEN.findall(document)) >= 6
 
 
-def _ends_happily(document: str) -> bool:
-    """A word of joy and none of sorrow in the last 160 characters."""
-    end = document[-160:].lower()
-    return bool(_HAPPY.search(end)) and not _SAD.search(end)
-
-
 RULES: dict[str, Callable[[str], bool]] = {
-    "all": lambda _: True, "dialogue": _has_dialogue, "happy_ending": _ends_happily,
+    "all": lambda _: True, "dialogue": _has_dialogue, "happy_ending": ends_happily,
 }
+FORMS: dict[str, Callable[[str], str]] = {"plain": lambda document: document, "chat": conversation}

@@ -22,10 +22,12 @@ TYPES = {dtype.label: dtype for dtype in DType}
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """`texts`: file names in the data folder. `keep`: which documents of them, by a rule of `corpus.RULES`."""
+    """`texts`: file names in the data folder. `keep`: which documents of them, by a rule of `corpus.RULES`. `form`: how
+    they are written, by one of `corpus.FORMS`."""
 
     texts: tuple[str, ...]
     keep: str = "all"
+    form: str = "plain"
 
 
 @dataclass(frozen=True, slots=True)

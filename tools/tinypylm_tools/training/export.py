@@ -16,6 +16,7 @@ from tinypylm_tools.quantise import F32
 from tinypylm_tools.slm_writer import write_atomically
 from tinypylm_tools.training import checkpoint
 from tinypylm_tools.training.checkpoint import BEST, Checkpoint
+from tinypylm_tools.training.conversations import CHAT
 from tinypylm_tools.training.description import TYPES, Description
 from tinypylm_tools.training.measure import HeldOut, Machine
 from tinypylm_tools.training.network import Weights
@@ -61,7 +62,8 @@ def _recipe(start: Start, described: Description, places: Places, dtype: DType, 
     card = described.card
     metadata: JsonObject = {
         "name": card.name, "description": card.description, "licence": card.licence, "source": card.source,
-        "training": told, "source_sha256": dict(start.parent)}
+        "training": told, "source_sha256": dict(start.parent),
+        **({"chat": CHAT} if described.data.form == "chat" else {})}
     files = digest_names(places.description, *(places.data / name for name in described.data.texts))
     source = Source("a training run", start.config, vocabulary_of(start.tokenizer, start.config.vocab_size), files,
                     lambda: reader(start.make_weights()))

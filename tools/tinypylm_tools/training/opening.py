@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,7 +30,8 @@ _SHAPING = ("seed", "data", "training", "model")
 
 def open_run(described: Description, places: Places, say: Say) -> Run:
     """The run in `places.folder`, at its last checkpoint if there is one. Raises ToolError."""
-    corpus = read_corpus([places.data / name for name in described.data.texts], described.data.keep)
+    corpus = read_corpus([places.data / name for name in described.data.texts], described.data.keep,
+                         described.data.form)
     say(_told(corpus))
     path = places.folder / CHECKPOINT
     identity = _identity(described, corpus)
@@ -65,7 +66,8 @@ def _leaf(weight: Tensor, on: Machine) -> Tensor:
 
 
 def _identity(described: Description, corpus: Corpus) -> dict[str, object]:
-    sections: Mapping[str, object] = asdict(described)
+    sections: dict[str, Any] = asdict(described)
+    del sections["data"]["form"]  # the digest shows it, and runs that began before it was named can go on
     digest = hashlib.sha256("\0".join(corpus.train).encode()).hexdigest()
     return {name: sections[name] for name in _SHAPING} | {
         "train_sha256": digest, "train_documents": len(corpus.train), "held_out_documents": len(corpus.held_out)}
