@@ -41,8 +41,8 @@ def test_one_command_trains_and_packs(tmp_path: Path) -> None:
 
 
 def test_a_model_that_learnt_conversations_says_so_in_its_file(tmp_path: Path) -> None:
-    text = description(more='export = ["q8_0"]\n', schedule="steps = 2\n").replace("[data]\n", '[data]\nform = "chat"\n')
-    places = make_places(tmp_path, text)
+    text = description(more='export = ["q8_0"]\n', schedule="steps = 2\n")
+    places = make_places(tmp_path, text.replace("[data]\n", '[data]\nform = "chat"\n'))
     assert run(places).exit_code == 0
     assert parse((places.folder / "tiny-q8_0.slm").read_bytes()).metadata["chat"] == CHAT
 

@@ -20,7 +20,7 @@ from tinypylm_tools.training.tokens import Ids
 NO_TARGET = -100
 """What cross_entropy leaves out."""
 
-_WIDTH_STEP = 32
+WIDTH_STEP = 32
 Rows = NDArray[np.intp]
 
 
@@ -83,4 +83,4 @@ def make_batch(pieces: Sequence[Ids]) -> Batch:
 
 
 def _width(piece: Ids) -> int:
-    return -(-(len(piece) - 1) // _WIDTH_STEP) * _WIDTH_STEP
+    return -(-(len(piece) - 1) // WIDTH_STEP) * WIDTH_STEP

@@ -13,7 +13,9 @@ from torch.nn import functional
 
 from tinypylm.config import Family, ModelConfig, Role, expected_tensors
 from tinypylm.kernels.rotary import frequencies
+from tinypylm.memory import aligned
 from tinypylm_tools.slm_writer import TensorKey
+from tinypylm_tools.training.batches import WIDTH_STEP
 
 Weights = Mapping[TensorKey, Tensor]
 Turn = tuple[Tensor, Tensor]
@@ -37,8 +39,9 @@ def initial_weights(config: ModelConfig, seed: int) -> dict[TensorKey, Tensor]:
 
 
 def turns(config: ModelConfig, device: torch.device) -> Turn:
-    """Cosine and sine of every position's angles, each f32[context_length, rotary_dim / 2]."""
-    angles = torch.outer(torch.arange(config.context_length, dtype=torch.float32),
+    """Cosine and sine of every position's angles, each f32[.., rotary_dim / 2], and of a batch's padding."""
+    positions = aligned(config.context_length, WIDTH_STEP)
+    angles = torch.outer(torch.arange(positions, dtype=torch.float32),
                          torch.tensor(frequencies(config.rope_theta, config.rotary_dim)))
     return angles.cos().to(device), angles.sin().to(device)
 
