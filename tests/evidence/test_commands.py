@@ -47,7 +47,21 @@ def test_admit_does_the_steps_that_are_missing(fresh: Path) -> None:
     result = run("admit", fresh)
     assert (result.exit_code, result.stderr) == (0, "mine: candidate\nmine: evaluation\nmine: promotion\n")
     assert run("admit", fresh).stderr == ""
-    assert run("admit", fresh, "--again").stderr.count("\n") == 3
+    assert run("admit", fresh, "--again").stderr == "mine: evaluation\nmine: promotion\n"
+
+
+def test_a_folder_stands_for_what_its_registry_offers(fresh: Path) -> None:
+    assert "[NoEvidence]" in run("admit", fresh.parent).stderr
+    assert run("admit", fresh).exit_code == 0
+    result = run("admit", fresh.parent)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("mine: admitted, no parent")
+
+
+def test_a_name_is_for_one_model(fresh: Path) -> None:
+    for models in ([fresh, fresh], [fresh.parent]):
+        result = run("admit", *models, "--name", "other")
+        assert (result.exit_code, "--name is for one model" in result.stderr) == (2, True)
 
 
 def test_a_model_that_changed_since_it_was_evaluated_is_evaluated_again(fresh: Path, folder: Folder) -> None:

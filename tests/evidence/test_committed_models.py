@@ -34,7 +34,7 @@ def test_every_model_of_the_tree_is_offered() -> None:
 
 
 def test_the_engine_still_says_what_the_committed_evaluation_says() -> None:
-    """The smoke cases and four documents. After a change of arithmetic: `tinypylm admit --again models/*.slm`."""
+    """The smoke cases and four documents. After a change of arithmetic: `tinypylm admit --again models/`."""
     recorded = MODELS.load("evaluation", "storyteller-2m-q4_0")
     text = load_text(MODELS.root / "evaluation" / "little-stories.txt")
     work = replace(smoke_items(), texts=(replace(text, documents=text.documents[:4]),))

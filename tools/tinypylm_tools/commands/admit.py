@@ -6,41 +6,43 @@ from pathlib import Path
 
 import click
 
-from tinypylm_tools.evaluation.defaults import default_items
-from tinypylm_tools.evidence import steps
+from tinypylm.canonical import JsonObject
+from tinypylm_tools.evaluation.sidecar import running_once
 from tinypylm_tools.evidence.book import Book
 from tinypylm_tools.evidence.folder import Folder
-from tinypylm_tools.evidence.walk import verify
+from tinypylm_tools.evidence.renewal import Renewal
 
 
 @click.command()
-@click.argument("models", type=click.Path(dir_okay=False, path_type=Path), nargs=-1, required=True)
+@click.argument("models", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--name", help="The id in the selector; the file's name without .slm if not given.")
-@click.option("--again", is_flag=True, help="Do every step again, also those that have a record.")
+@click.option("--again", is_flag=True, help="Evaluate and promote again, also where there are records that hold.")
 def command(models: tuple[Path, ...], name: str | None, again: bool) -> None:
     """Put MODELS into the selector, and verify what the page will then verify.
 
     Steps that have no record yet, or one that does not fit the model any more, are done first with their defaults:
     `candidate`, `eval`, `promote`. A stack of adapters is the one that the model was evaluated with.
 
+    A folder stands for all that its registry offers; with --again, adapter packages are evaluated first.
+
     \b
     Example:
       tinypylm admit models/story.slm
+      tinypylm admit --again models/
     """
-    for model in models:
-        book, called = Book(Folder(model.parent)), name or model.stem
-        for step in steps.STEPS if again else steps.missing_steps(book.folder, called, model):
-            _do(book, step, called, model)
-        entry = steps.admit(book, called)
-        verify(book.folder, called)
-        click.echo(f"{called}: admitted, {entry['verdict']}; registry {book.folder.registry}")
+    if name is not None and (len(models) > 1 or models[0].is_dir()):
+        raise click.UsageError("--name is for one model; give no other, and no folder.")
+    run = running_once()
+    for path in models:
+        root = path if path.is_dir() else path.parent
+        renewal = Renewal(Book(Folder(root)), again, _announce, run)
+        for entry in renewal.admit_all() if path.is_dir() else [renewal.admit(name or path.stem, path)]:
+            _report(entry, renewal.book.folder)
 
 
-def _do(book: Book, step: str, name: str, model: Path) -> None:
+def _announce(name: str, step: str) -> None:
     click.echo(f"{name}: {step}", err=True)
-    if step == "candidate":
-        steps.candidate(book, model, name)
-    elif step == "evaluation":
-        steps.evaluate(book, name, default_items(book.folder.root))
-    else:
-        steps.promote(book, name)
+
+
+def _report(entry: JsonObject, folder: Folder) -> None:
+    click.echo(f"{entry['id']}: admitted, {entry['verdict']}; registry {folder.registry}")

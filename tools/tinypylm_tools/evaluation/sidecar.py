@@ -68,6 +68,23 @@ def run(data: bytes, work: Items, prepare: Prepare = lambda runner: None) -> Out
     return Outcome(hashlib.sha256(data).hexdigest(), len(data), results, documents)
 
 
+Run = Callable[[bytes, Items], Outcome]
+"""`run` on a bare model."""
+
+
+def running_once() -> Run:
+    """`run`, which remembers what a model made of the same items: parents are shared by many children."""
+    known: dict[tuple[str, ...], Outcome] = {}
+
+    def run_once(data: bytes, work: Items) -> Outcome:
+        suites, texts = (suite.sha256 for suite in work.suites), (text.sha256 for text in work.texts)
+        key = (hashlib.sha256(data).hexdigest(), *suites, *texts)
+        if key not in known:
+            known[key] = run(data, work)
+        return known[key]
+    return run_once
+
+
 def sidecar(
     kind: RecordKind, cited: Mapping[str, str], adapters: Sequence[JsonObject], work: Items, outcome: Outcome,
     parents: Sequence[Outcome],

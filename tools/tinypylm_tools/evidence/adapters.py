@@ -19,7 +19,9 @@ from tinypylm_tools.file_bytes import read_file
 SUFFIXES = (".adp1", ".asp1", ".alr1")
 
 
-def evaluate_adapter(folder: Folder, file: str, work: sidecar.Items) -> JsonObject:
+def evaluate_adapter(
+    folder: Folder, file: str, work: sidecar.Items, run: sidecar.Run = sidecar.run
+) -> JsonObject:
     """Runs the items on the base with and without the package `file`, and writes its evaluation and its family."""
     paths = adapter_paths(file)
     manifest = load_record(folder.root / paths["manifest"], RecordKind.ADAPTER_MANIFEST)
@@ -27,7 +29,7 @@ def evaluate_adapter(folder: Folder, file: str, work: sidecar.Items) -> JsonObje
     _check_package(folder, paths["package"], manifest)
     base = find_base(folder, str(manifest["base_sha256"])).read_bytes()
     adapter = Stacked(manifest, receipt, {}, ONE)
-    plain = sidecar.run(base, work)
+    plain = run(base, work)
     outcome = sidecar.run(base, work, attached(folder, [adapter]))
     cited = {"manifest": identifier(RecordKind.ADAPTER_MANIFEST, manifest)}
     body = sidecar.sidecar(RecordKind.ADAPTER_EVALUATION, cited, [adapter.attached()], work, outcome, [plain])
@@ -56,9 +58,8 @@ def find_base(folder: Folder, sha256: str) -> Path:
 
 def write_family(folder: Folder, name: str) -> Path:
     """Writes the family `name` of all adapters whose manifests name it. Raises ToolError where their bases differ."""
-    found = [load_record(path, RecordKind.ADAPTER_MANIFEST)
-             for path in sorted(folder.root.glob("adapters/*.manifest.json"))]
-    members = sorted((one for one in found if one["family"] == name), key=lambda one: str(one["name"]))
+    members = sorted((one for one in folder.adapter_manifests() if one["family"] == name),
+                     key=lambda one: str(one["name"]))
     bases = {str(member["base_sha256"]) for member in members}
     if len(bases) != 1:
         raise ToolError(ErrorCode.UNUSABLE_NAME, f"the adapters of the family {name!r} are for {len(bases)} bases, "

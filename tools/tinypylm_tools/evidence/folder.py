@@ -66,6 +66,11 @@ class Folder:
         """Every .slm file of the folder itself."""
         yield from sorted(self.root.glob("*.slm"))
 
+    def adapter_manifests(self) -> Iterator[JsonObject]:
+        """The manifest of every package, ascending by file name."""
+        for path in sorted(self.root.glob("adapters/*.manifest.json")):
+            yield load_record(path, RecordKind.ADAPTER_MANIFEST)
+
     def adapter(self, file: str, scale_bits: str = ONE) -> Stacked:
         """The adapter whose package is `file` under adapters/, with a scale on top of the package's own."""
         manifest, receipt, evaluation = (
@@ -74,8 +79,7 @@ class Folder:
 
     def adapter_of(self, attached: JsonObject) -> Stacked:
         """The adapter that an evaluation names as {sha256, scale_bits}. Raises ToolError (NoEvidence)."""
-        for path in sorted(self.root.glob("adapters/*.manifest.json")):
-            manifest = load_record(path, RecordKind.ADAPTER_MANIFEST)
+        for manifest in self.adapter_manifests():
             if manifest["sha256"] == attached["sha256"]:
                 return self.adapter(str(manifest["file"]), str(attached["scale_bits"]))
         raise ToolError(ErrorCode.NO_EVIDENCE, f"no manifest in {self.root / 'adapters'} is of the package "

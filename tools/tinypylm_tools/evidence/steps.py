@@ -129,7 +129,8 @@ def _stated(model: Model, key: str) -> str:
 
 
 def evaluate(
-    book: Book, name: str, work: sidecar.Items, stack: Sequence[Stacked] = (), search: Sequence[Path] = ()
+    book: Book, name: str, work: sidecar.Items, stack: Sequence[Stacked] = (), search: Sequence[Path] = (),
+    run: sidecar.Run = sidecar.run,
 ) -> JsonObject:
     """Runs the items on the model `name` and its parents, and writes the sidecar.
 
@@ -140,10 +141,10 @@ def evaluate(
     file = str(bodies["manifest"]["file"])
     data = read_file(folder.root / file)
     chain.check_manifest(bodies, data, folder.pin(file).sha256)
-    parents = [sidecar.run(parent, work) for parent in find_parents(folder, bodies["receipt"], search)]
+    parents = [run(parent, work) for parent in find_parents(folder, bodies["receipt"], search)]
     if stack and not parents:
-        parents = [sidecar.run(data, work)]
-    outcome = sidecar.run(data, work, attached(folder, stack))
+        parents = [run(data, work)]
+    outcome = sidecar.run(data, work, attached(folder, stack)) if stack else run(data, work)
     cited = {"candidate": identifier(RecordKind.CANDIDATE, bodies["candidate"])}
     body = sidecar.sidecar(
         RecordKind.EVALUATION, cited, [adapter.attached() for adapter in stack], work, outcome, parents)
