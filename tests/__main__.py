@@ -77,7 +77,7 @@ def main() -> int:
     live = options.interop or os.environ.get("CI") == "true"
     WORK.mkdir(exist_ok=True)
     try:
-        _install(["test", "interop"] if live else ["test"], terminal)
+        _install(["test", "interop", "search"] if live else ["test"], terminal)
     except SlmError as error:
         terminal.say(str(error))
         return 1
@@ -95,7 +95,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("which", nargs="?", choices=["all", "quick"], default="all",
                         help="default: %(default)s; contract and smoke have options of their own")
     parser.add_argument(
-        "--interop", action="store_true", help="also compare with transformers, live (CI=true asks for it too)"
+        "--interop", action="store_true",
+        help="also compare with transformers, live, and search on Ray (CI=true asks for it too)",
     )
     own, pytest_arguments = _split(sys.argv[1:])
     mode = smoke.parse(own[1:]) if own[:1] == ["smoke"] else []
@@ -150,7 +151,7 @@ def _summarise(outcomes: list[Outcome], live: bool) -> None:
     for outcome in outcomes:
         print(f"{outcome.name:12}{outcome.seconds:7.1f} s  {outcome.verdict}")
     if not live:
-        print("Not run: the live comparison with transformers (python -m tests --interop).")
+        print("Not run: the live comparison with transformers, and a search on Ray (python -m tests --interop).")
 
 
 def _install(extras: list[str], terminal: Terminal) -> None:

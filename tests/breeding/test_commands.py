@@ -178,15 +178,16 @@ def test_children_and_receipts_are_the_same_under_any_hash_seed_and_number_of_th
     assert len(outputs.pop().splitlines()) == len(OPERATORS)
 
 
-@pytest.mark.parametrize("operator", ["task-delta", "sparse-task-delta", "dare", "sign-merge", "della", "breadcrumbs"])
+@pytest.mark.parametrize("operator", OPERATORS)
 def test_breeding_takes_memory_for_one_tensor_of_each_parent_and_three_more(operator: str) -> None:
     """In f64, beside the files; the embeddings are by far the largest tensor."""
     config = replace(LLAMA, quantization=DType.Q4_0, vocab_size=65_536)
-    base, *parents = (relative(config, number) for number in range(3))
+    table = OPERATORS[operator]
+    base, *parents = (relative(config, number) for number in range(1 + min(table.most, 2)))
     largest = 8 * max(prod(spec.shape) for spec in expected_tensors(config))
-    given: JsonObject = {"keep_ppm": 300_000} if OPERATORS[operator].keep else {}
+    given: JsonObject = {"keep_ppm": 300_000} if table.keep else {}
     tracemalloc.start()
-    breed(operator, given, parents, base=base)
+    breed(operator, given, parents, base=base if table.base else None)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak <= (len(parents) + 3) * largest + 2 * len(base)

@@ -65,6 +65,7 @@ def write_settings(folder: Path) -> Path:
     (folder / "search.toml").write_text(SETTINGS.format(**digests))
     return folder / "search.toml"
 
+
 NO_TEXT = HeldOut("", "", 0, ())
 
 
@@ -125,6 +126,19 @@ def test_several_processes_give_the_same_population(finished: Path, settings: Pa
     result = run("breed", "search", settings, "--out", settings.parent / "out", "--jobs", "2")
     assert result.exit_code == 0, result.output
     assert (settings.parent / "out" / "population.jsonl").read_bytes() == (finished / "population.jsonl").read_bytes()
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_population(
+    finished: Path, settings: Path, monkeypatch: pytest.MonkeyPatch, repo_root: Path
+) -> None:
+    pytest.importorskip("ray", reason="the extra [search] is not installed")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(str(repo_root / part) for part in ("runtime", "tools")))
+    result = run("breed", "search", settings, "--out", settings.parent / "out", "--engine", "ray", "--jobs", "2")
+    assert result.exit_code == 0, result.output
+    for file in ("population.jsonl", "best.slm", "receipt.json"):
+        assert (settings.parent / "out" / file).read_bytes() == (finished / file).read_bytes()
 
 
 @pytest.mark.parametrize("size", [100, 1500, 2500])
