@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tinypylm.errors import ProvenanceError
 from tinypylm.provenance import RecordKind, dump, identifier, load
 from tinypylm.provenance.schema import fields, items
+from tinypylm.selector import Verified
 from tinypylm_tools.evaluation.defaults import smoke_items
 from tinypylm_tools.evaluation.sidecar import run
 from tinypylm_tools.evaluation.suites import load_text
@@ -26,6 +27,14 @@ MODELS = Folder(Path(__file__).parents[2] / "models")
 def test_an_entry_of_the_registry_holds_with_its_parents(name: str) -> None:
     assembly = verify(MODELS, name)
     verify_parents(MODELS, assembly.records["receipt"], [], rebuild=False, on_step=lambda step: None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in MODELS.names() if items(MODELS.load("receipt", name)["parents"])])
+def test_a_child_of_the_tree_comes_out_of_its_parents_again(name: str) -> None:
+    said: list[Verified] = []
+    verify_parents(MODELS, MODELS.load("receipt", name), [], rebuild=True, on_step=said.append)
+    assert said[-1].found == MODELS.load("manifest", name)["sha256"]
 
 
 def test_every_model_of_the_tree_is_offered() -> None:
