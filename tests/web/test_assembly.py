@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,21 @@ COMPONENTS = [
     "promotion", "admission", "ledger", "family", "adapter-0-manifest", "adapter-0-receipt", "adapter-0-evaluation",
     "adapter-0-package", "adapter-1-manifest", "adapter-1-receipt", "adapter-1-evaluation", "adapter-1-package",
 ]
+
+
+OPTIONS = """() => [...document.querySelectorAll("#model-select option")].slice(1)
+  .map(({ value, text, parentElement }) => [value, text, parentElement instanceof HTMLOptGroupElement])"""
+
+
+def test_the_selector_says_of_each_child_whether_it_is_better_than_its_parents(desk: Desk, repo_root: Path):
+    entries = json.loads((repo_root / "models" / "selector.registry").read_bytes())["models"]
+    verdicts = {entry["id"]: entry["verdict"] for entry in entries}
+    offered = desk.page.evaluate(OPTIONS)
+    assert sorted(name for name, _, _ in offered) == sorted(verdicts)
+    for name, text, grouped in offered:
+        assert (text.rpartition(" · ")[2] == verdicts[name]) == grouped == (verdicts[name] != "no parent")
+    assert [grouped for _, _, grouped in offered] == sorted(grouped for _, _, grouped in offered)
+    assert {"better", "not shown"} <= set(verdicts.values())
 
 
 def test_a_stack_of_two_takes_twenty_one_fetches_and_six_phases(reader: Desk, shelf: Shelf):

@@ -6,6 +6,8 @@ import { element } from "./element.js";
 
 /** @typedef {import("../registry.js").ModelEntry} ModelEntry */
 
+const NO_PARENT = "no parent";
+
 /**
  * @param {import("../store.js").Store} store
  * @param {import("../actions.js").Actions} actions
@@ -37,13 +39,29 @@ export function mountSelector(store, actions, settle) {
 function offer(select, models) {
   if (select.options.length === models.length + 1) return;
   const placeholder = /** @type {HTMLOptionElement} */ (select.options[0]);
-  select.replaceChildren(placeholder, ...models.map(option));
+  const compared = models.filter(({ verdict }) => verdict !== NO_PARENT);
+  const others = models.filter(({ verdict }) => verdict === NO_PARENT);
+  select.replaceChildren(
+    placeholder, ...others.map(option), ...group("Bred or adapted: against the best parent", compared));
+}
+
+/**
+ * @param {string} label
+ * @param {readonly ModelEntry[]} models
+ */
+function group(label, models) {
+  if (models.length === 0) return [];
+  const made = document.createElement("optgroup");
+  made.label = label;
+  made.append(...models.map(option));
+  return [made];
 }
 
 /** @param {ModelEntry} model */
-function option({ id, label, bytes, enabled, adapters }) {
+function option({ id, label, bytes, enabled, adapters, verdict }) {
   const stack = adapters.map(({ name }) => ` + ${name}`).join("");
-  const made = new Option(`${label}${stack} · ${megabytes(bytes)}${enabled ? "" : " · withdrawn"}`, id);
+  const notes = [...(verdict === NO_PARENT ? [] : [verdict]), ...(enabled ? [] : ["withdrawn"])];
+  const made = new Option([`${label}${stack}`, megabytes(bytes), ...notes].join(" · "), id);
   made.disabled = !enabled;
   return made;
 }
