@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from tinypylm.errors import ProvenanceError
 from tinypylm.provenance import RecordKind, dump, identifier, load
 from tinypylm.provenance.schema import fields, items
 from tinypylm.selector import Verified
+from tinypylm_tools.cli import main
 from tinypylm_tools.evaluation.defaults import smoke_items
 from tinypylm_tools.evaluation.sidecar import run
 from tinypylm_tools.evaluation.suites import load_text
@@ -51,6 +53,22 @@ def test_the_engine_still_says_what_the_committed_evaluation_says() -> None:
     assert [result.row() for result in found.results] == [
         case for case in map(fields, items(recorded["cases"])) if case["suite"] == "smoke"]
     assert list(found.documents[0]) == items(fields(items(recorded["texts"])[0])["documents"])[:4]
+
+
+def told(*adapters: Path) -> str:
+    """What Storyteller 2M makes of a beginning, always the best token."""
+    options = [part for package in adapters for part in ("--adapter", str(package))]
+    result = CliRunner().invoke(main, ["generate", str(MODELS.root / "storyteller-2m-q8_0.slm"), *options, "--prompt",
+                                       "One day, a little girl", "--temperature", "0", "--max-tokens", "80"])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_each_package_of_the_tree_tells_another_story() -> None:
+    packages = [MODELS.root / "adapters" / str(manifest["file"]) for manifest in MODELS.adapter_manifests()]
+    assert {package.suffix for package in packages} == {".adp1", ".alr1", ".asp1"}
+    stories = [told(), *(told(package) for package in packages)]
+    assert len(set(stories)) == len(stories)
 
 
 RECORDS = {path: RecordKind("model-manifest" if path.stem == "manifest" else
