@@ -53,8 +53,8 @@ def read_corpus(paths: Sequence[Path], keep: str, form: str = "plain") -> Corpus
             f"on and {len(held_out)} held out, expected some of both. Documents stand between lines of {SEPARATOR}; "
             f"about one in {256 // HELD_OUT_BELOW} is held out.", {"train": len(train), "held_out": len(held_out)})
     clean = overlap.without_copies(train, held_out)
-    written = [tuple(map(FORMS[form], part)) for part in (clean, held_out)]
-    return Corpus(*written, len(documents) - len(distinct), len(train) - len(clean),
+    shown, hidden = (tuple(map(FORMS[form], part)) for part in (clean, held_out))
+    return Corpus(shown, hidden, len(documents) - len(distinct), len(train) - len(clean),
                   overlap.shared_ppm(clean, held_out))
 
 
