@@ -61,14 +61,14 @@ const TRANSITIONS = Object.freeze({
 const REFUSALS = Object.freeze({
   "booting": { code: "NotReady", message: "The runtime is still starting. Wait until the status says ready." },
   "ready": { code: "ModelNotLoaded", message: "No model is loaded. Choose a model first." },
-  "loading": { code: "Busy", message: "A model is being loaded. Wait for it, or press Stop to cancel." },
-  "model-ready": { code: "NoContext", message: "There is no context yet. Press Generate to make one." },
+  "loading": { code: "Busy", message: "A model is being loaded. Wait for it, or stop it." },
+  "model-ready": { code: "NoContext", message: "There is no context yet. Generate to make one." },
   "context-ready": { code: "Busy", message: "The page cannot do that now." },
-  "generating": { code: "Busy", message: "A generation is running. Wait for it, or press Stop." },
+  "generating": { code: "Busy", message: "A generation is running. Wait for it, or stop it." },
   "model-rejected": { code: "ModelNotLoaded", message: "The last model was refused. Choose another model." },
   "assembly-rejected": { code: "ModelNotLoaded", message: "The last model's evidence was refused. Choose another." },
   "manifest-drift": { code: "ManifestDrift", message: "The page's own files are not those of its manifest. Reload it." },
-  "runtime-failed": { code: "RuntimeFailed", message: "The runtime has stopped. Press Restart; the text stays." },
+  "runtime-failed": { code: "RuntimeFailed", message: "The runtime has stopped. Start it again; the text stays." },
 });
 
 /** @type {Snapshot} */
@@ -119,10 +119,14 @@ export class Store {
     for (const subscriber of this.#subscribers) subscriber(this.#snapshot);
   }
 
-  /** @param {(snapshot: Snapshot) => void} subscriber called now and after every change */
+  /**
+   * @param {(snapshot: Snapshot) => void} subscriber called now and after every change
+   * @returns {() => void} ends that
+   */
   subscribe(subscriber) {
     this.#subscribers.add(subscriber);
     subscriber(this.#snapshot);
+    return () => void this.#subscribers.delete(subscriber);
   }
 }
 

@@ -1,7 +1,7 @@
 // @ts-check
 // The prompt, the buttons and the sampling options. A button is enabled when the store allows its event.
 
-import { plain } from "../api.js";
+import { plain } from "../generation.js";
 import { element } from "./element.js";
 
 /**
