@@ -188,5 +188,5 @@ function died(reason) {
 
 /** @param {string} message */
 function helperLost(message) {
-  return new PageError("HelperLost", `${message} Start it again; the text stays. With one thread no helper is needed.`);
+  return new PageError("HelperLost", `${message} Start it again; the text stays. With one thread (?threads=1) no helper is needed.`);
 }

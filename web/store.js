@@ -19,7 +19,7 @@ import { PageError } from "./page-error.js";
  * @typedef {import("./registry.js").ModelEntry} ModelEntry
  * @typedef {import("./fetch-ledger.js").LedgerEntry} LedgerEntry
  * @typedef {{
- *   state: State, models: readonly ModelEntry[], modelId: string | null, modelLabel: string | null,
+ *   state: State, mode: "continue" | "chat", models: readonly ModelEntry[], modelId: string | null, modelLabel: string | null,
  *   progress: Progress | null, notice: Notice | null, lastErrorCode: string | null, figures: Figures,
  *   ledger: readonly LedgerEntry[], keptFiles: readonly import("./kept.js").Kept[],
  *   receipt: string | null, verdict: Verdict | null,
@@ -73,9 +73,17 @@ const REFUSALS = Object.freeze({
 
 /** @type {Snapshot} */
 const INITIAL = Object.freeze({
-  state: "booting", models: [], modelId: null, modelLabel: null, progress: null, notice: null, lastErrorCode: null,
-  figures: {}, ledger: [], keptFiles: [], receipt: null, verdict: null,
+  state: "booting", mode: "continue", models: [], modelId: null, modelLabel: null, progress: null, notice: null,
+  lastErrorCode: null, figures: {}, ledger: [], keptFiles: [], receipt: null, verdict: null,
 });
+
+/**
+ * Whether a prompt is a message to be answered: chat was chosen, and the loaded model was made for it.
+ * @param {Snapshot} snapshot
+ */
+export function isChatting({ mode, figures }) {
+  return mode === "chat" && figures["can_chat"] === true;
+}
 
 export class Store {
   #snapshot = INITIAL;

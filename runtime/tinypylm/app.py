@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from time import perf_counter
 from typing import cast
 
@@ -99,7 +98,7 @@ class App:
         values, is_recorded, top_logprobs = _options(params)
         options = SamplingOptions.from_dict(values)
         if "messages" in params:
-            options = replace(options, stop_strings=options.stop_strings + self._session.chat.stop_strings)
+            options = self._session.chat.ending(options)
         recorder = Recorder(self._session, options) if is_recorded else None
         self._session.start(
             self._text_of(params, data), options, recorder.recording if recorder else None, top_logprobs)

@@ -6,9 +6,10 @@ Prefixes are plain text, as everything in a prompt is; there is no template lang
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinypylm.errors import ErrorCode, SessionError
+from tinypylm.options import SamplingOptions
 
 ROLES = ("system", "user", "assistant")
 _FIELDS = {"role", "content"}
@@ -51,6 +52,10 @@ class ChatFormat:
         end, following = self.texts.get("assistant_suffix", ""), self.texts["user_prefix"]
         return tuple(dict.fromkeys([end + following, following, *([end] if end.strip() else [])]))
 
+    def ending(self, options: SamplingOptions) -> SamplingOptions:
+        """`options`, and among their stop strings the ends of an answer. Raises OptionError beyond their limit."""
+        return replace(options, stop_strings=options.stop_strings + self.stop_strings)
+
     def _written(self, turn: Turn) -> str:
         return self.texts[f"{turn.role}_prefix"] + turn.content + self.texts.get(f"{turn.role}_suffix", "")
 
@@ -72,6 +77,8 @@ def turns_of(messages: object) -> list[Turn]:
     if turns[-1].role != "user":
         raise _unusable(f"the last message is of role {turns[-1].role}", "one of the user, to be answered",
                         len(turns) - 1)
+    if not turns[-1].content:
+        raise _unusable("the last message is empty", "something to answer", len(turns) - 1)
     return turns
 
 

@@ -97,6 +97,7 @@ def test_a_model_without_visible_prefixes_says_so_and_is_refused(chat: dict[str,
     (None, None), ("hi", None), ([], None), (["hi"], 0), ([{"role": "user"}], 0),
     ([{"role": "user", "content": "hi", "name": "x"}], 0), ([{"role": "tool", "content": "hi"}], 0),
     ([{"role": ["user"], "content": "hi"}], 0), ([{"role": "user", "content": ["hi"]}], 0),
+    ([{"role": "user", "content": ""}], 0),
     ([HELLO, {"role": "system", "content": "late"}, HELLO], 1), ([HELLO, {"role": "assistant", "content": "hi"}], 1)])
 def test_messages_that_are_none_are_refused_with_the_first_of_them(messages: object, index: int | None):
     with pytest.raises(SessionError) as caught:

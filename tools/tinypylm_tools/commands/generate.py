@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from tinypylm.chat import Turn
 from tinypylm.hosts.native import NativeHost
 from tinypylm.memory import KVCache
 from tinypylm.options import SamplingOptions
@@ -29,6 +30,8 @@ _INTERRUPTED = 130
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--prompt", required=True, metavar="TEXT", help="The text to continue.")
+@click.option("--chat", "is_message", is_flag=True,
+              help="Answer the prompt as a message; for a model that was made for chat.")
 @click.option("--temperature", type=float, default=_DEFAULTS.temperature, show_default=True,
               help="0 takes the best token always; higher is more varied.")
 @click.option("--top-k", type=int, default=_DEFAULTS.top_k, show_default=True,
@@ -53,8 +56,8 @@ _INTERRUPTED = 130
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end instead of streaming.")
 @click.pass_context
 def command(
-    context: click.Context, /, model: Path, prompt: str, kv_cache: str, as_json: bool, adapters: tuple[str, ...],
-    receipt: Path | None, **options: object,
+    context: click.Context, /, model: Path, prompt: str, is_message: bool, kv_cache: str, as_json: bool,
+    adapters: tuple[str, ...], receipt: Path | None, **options: object,
 ) -> None:
     """Continue a prompt with the model in the file MODEL.
 
@@ -73,6 +76,8 @@ def command(
         path, scale = read_scaled(adapter)
         session.apply_adapter(open_package(path).data, scale)
     writer = Writer()
+    if is_message:
+        prompt, sampling = session.chat.prompt([Turn("user", prompt)]), session.chat.ending(sampling)
     recorder = Recorder(session, sampling) if receipt else None
     session.start(prompt, sampling, recorder.recording if recorder else None)
     ids, text = tell(session, (lambda piece: None) if as_json else writer.write)
