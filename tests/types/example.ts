@@ -1,5 +1,6 @@
 // How a page in TypeScript uses it; tsc checks it with the rest.
 
+import { OpenAI } from "../../web/openai.js";
 import { TinyPyLM, TinyPyLMError, type Alternative, type Message, type Progress } from "../../web/tinypylm.js";
 
 const signal = AbortSignal.timeout(60_000);
@@ -27,6 +28,17 @@ export async function answer(lm: TinyPyLM, question: string): Promise<string> {
   }
 }
 
+export async function chat(lm: TinyPyLM): Promise<number> {
+  const { create } = new OpenAI(lm).chat.completions;
+  const messages: Message[] = [{ role: "user", content: "Tell me a story" }];
+  const { choices: [choice], usage } = await create({ messages, logprobs: true, top_logprobs: 2, max_completion_tokens: 50 });
+  if (choice !== undefined) messages.push(choice.message);
+  const stream = await create({ messages, stream: true, stop: "\n", stream_options: { include_usage: true } }, { signal });
+  for await (const { choices } of stream) console.log(choices[0]?.delta.content);
+  stream.controller.abort();
+  return usage.total_tokens;
+}
+
 function likelihood({ text, logprob }: Alternative): [string, number] {
   return [text, Math.exp(logprob)];
 }
@@ -35,5 +47,7 @@ function likelihood({ text, logprob }: Alternative): [string, number] {
 export const two = () => TinyPyLM.load({ model: "a", url: "b" });
 // @ts-expect-error: the option is called temperature
 export const misspelt = (lm: TinyPyLM) => lm.generate("a", { temprature: 1 });
+// @ts-expect-error: one answer at a time
+export const several = (lm: TinyPyLM) => new OpenAI(lm).chat.completions.create({ messages: [], n: 2 });
 // @ts-expect-error: load makes it
 export const made = () => new TinyPyLM();

@@ -220,7 +220,9 @@ def test_what_is_no_conversation_is_refused(host: HostPage):
       const said = { role: "user", content: "hi" };
       const attempts = [() => lm.tokenize(undefined), () => lm.chat("hi").next(), () => lm.countTokens([]),
         () => lm.chat([said, { role: "assistant", content: "ho" }]).next(), () => lm.chat({ role: "user" }).next()];
-      return Promise.all(attempts.map(async (attempt) => (await refused(attempt)).code));
+      const codes = [];
+      for (const attempt of attempts) codes.push((await refused(attempt)).code);
+      return codes;
     }""")
     assert codes == ["UnusableMessages"] * 5
 
@@ -313,6 +315,15 @@ def test_a_load_can_be_aborted_while_python_starts(browser: Browser, server: str
         assert refusal["name"] == "AbortError"
         host.waits_for_the_end_of_its_workers()
         assert host.errors == []
+
+
+def test_python_and_models_come_from_the_base(browser: Browser, server: str):
+    with browser.new_context() as context:
+        host = HostPage(context.new_page(), server)
+        refusal = host.run("({TinyPyLM, refused}) => refused(() => TinyPyLM.load({ base: '/nowhere/', model: 'x' }))")
+        assert (refusal["code"], refusal["typed"]) == ("FetchFailed", True)
+        assert refusal["detail"] == {"url": f"{server}nowhere/vendor/manifest.json", "status": 404}
+        host.waits_for_the_end_of_its_workers()
 
 
 def test_files_on_another_origin_are_refused_with_the_way_out(browser: Browser, server: str):

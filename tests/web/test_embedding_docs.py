@@ -43,3 +43,15 @@ def test_every_option_of_a_generation_is_documented_with_its_default():
 def test_every_option_of_a_load_is_documented():
     known = re.findall(r"known are ([\w, ]+)\.", CODE)[0].split(", ")
     assert sorted(first_column("`TinyPyLM.load(options)`")) == sorted(known)
+
+
+def test_every_option_of_a_completion_is_documented_and_typed():
+    code = (ROOT / "web" / "chat-completions.js").read_text("utf-8")
+    sampling, implemented = (re.findall(r'"(\w+)"', code.split(f"const {name} = ")[1].split(";")[0])
+                             for name in ("SAMPLING", "IMPLEMENTED"))
+    penalties = {"presence_penalty", "frequency_penalty"}
+    known = {*sampling, *implemented} | penalties
+    assert set(first_column("OpenAI's shape")) == known
+    types = (ROOT / "web" / "openai.d.ts").read_text("utf-8")
+    request = types.split("interface ChatCompletionRequest {")[1].split("\n}")[0]
+    assert set(re.findall(r"^  (\w+)\??:", request, re.MULTILINE)) == known
