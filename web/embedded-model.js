@@ -88,7 +88,8 @@ export class TinyPyLM {
     const open = opener(source);
     this.#requireOpen();
     signal?.throwIfAborted();
-    const cancel = () => void this.#actions.stop().catch(() => undefined);
+    // A little later: where `onProgress` aborts, the load has not taken its own signal yet.
+    const cancel = () => queueMicrotask(() => this.#actions.stop().catch(() => undefined));
     signal?.addEventListener("abort", cancel, { once: true });
     try {
       await this.#watched(() => open(this.#actions), { onProgress });
@@ -128,6 +129,16 @@ export class TinyPyLM {
   async stop() {
     this.#requireOpen();
     return this.#actions.stop();
+  }
+
+  /**
+   * Runs the generation of a receipt again, and compares.
+   * @param {string | ArrayBuffer | Uint8Array} receipt its text or bytes
+   * @returns {Promise<import("./tinypylm.js").Verdict>}
+   */
+  async replay(receipt) {
+    this.#requireOpen();
+    return this.#actions.replay(copied(typeof receipt === "string" ? new TextEncoder().encode(receipt) : receipt));
   }
 
   /**

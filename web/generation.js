@@ -8,7 +8,7 @@ import { TokenStream } from "./token-stream.js";
 /**
  * @typedef {import("./client.js").Prompt} Prompt
  * @typedef {import("./client.js").Token} Token
- * @typedef {{text: string, finish_reason: string, figures: import("./store.js").Figures}} Result `text` is all of it
+ * @typedef {import("./actions.js").Summary} Result `text` is all of it
  */
 
 /**

@@ -55,6 +55,8 @@ export interface GenerateOptions {
   stop_strings?: readonly string[] | undefined;
   /** 0 to 20: every token then has `bytes` and `top`. */
   top_logprobs?: number | undefined;
+  /** Records it: the result has `receipt`. */
+  receipt?: boolean | undefined;
   /** Aborting stops the generation and rejects with its reason. */
   signal?: AbortSignal | undefined;
 }
@@ -90,6 +92,21 @@ export interface Result {
   /** "stop", "length", "context" or "cancelled". */
   finish_reason: string;
   figures: Figures;
+  /** With the option `receipt`. */
+  receipt?: string;
+}
+
+export interface Verdict {
+  outcome: "same" | "parted" | "stopped";
+  tokens: number;
+  compared_tokens: number;
+  same_runtime: boolean;
+  message: string;
+  /** Where the runs part. */
+  token?: number;
+  what?: "id" | "logits" | "end";
+  expected?: string;
+  found?: string;
 }
 
 export interface Generation extends AsyncIterableIterator<Token, Result | undefined> {
@@ -136,6 +153,8 @@ export class TinyPyLM {
   step(): Promise<Token>;
   /** Ends a generation, whose finish_reason is then "cancelled". */
   stop(): Promise<{ stopped: boolean }>;
+  /** Runs the generation of a receipt again, and compares. */
+  replay(receipt: string | ArrayBuffer | Uint8Array): Promise<Verdict>;
   /** The tokens that a generation would read. */
   tokenize(text: string | Message | readonly Message[], options?: { bos?: boolean }): Promise<Piece[]>;
   countTokens(text: string | Message | readonly Message[], options?: { bos?: boolean }): Promise<number>;

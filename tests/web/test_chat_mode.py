@@ -20,11 +20,16 @@ ENDLESS = scripted_model(b">abcdefgh", context_length=32768, ends=False, chat=CH
 def talker(desk: Desk) -> Iterator[Desk]:
     """The shared page with a model that answers "helo", in Chat, with an empty message."""
     desk.open_file("talker.slm", TALKER)
-    desk.page.get_by_label("Chat", exact=True).check(force=True)
+    choose(desk, "Chat")
     desk.write("", temperature=0)
     yield desk
     desk.reaches("context-ready", "model-ready", "ready")
-    desk.page.get_by_label("Continue", exact=True).check(force=True)
+    if desk.element("mode-chat").is_enabled():
+        choose(desk, "Continue")
+
+
+def choose(desk: Desk, mode: str) -> None:
+    desk.page.locator("#mode label", has_text=mode).click()
 
 
 def says(desk: Desk, message: str) -> None:
@@ -78,7 +83,8 @@ def test_shift_enter_starts_a_line_and_the_button_sends(talker: Desk):
 def test_a_step_is_not_offered_since_it_knows_no_end_of_a_turn(talker: Desk):
     says(talker, "hi")
     assert talker.enabled() == {"model-select", "model-file", "generate", "clear", "reset", "free"}
-    talker.page.get_by_label("Continue", exact=True).check(force=True)
+    talker.element("mode-chat").press("ArrowLeft")
+    expect(talker.element("mode-continue")).to_be_checked()
     assert "step" in talker.enabled()
 
 

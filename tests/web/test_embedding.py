@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,12 +176,12 @@ def _never_answered(_route: Route) -> None:
 
 def test_an_aborted_load_leaves_no_model(host: HostPage):
     host.page.route("**/models/storyteller-2m-f32.slm", _never_answered)
-    refusal = host.run("""({lm, refused}) => {
+    refusal = host.run("""({lm, given, refused}) => {
       const control = new AbortController();
-      const onProgress = ({ phase }) => phase === "Opening" && setTimeout(() => control.abort(), 50);
+      const onProgress = ({ phase }) => phase === given && control.abort();
       return refused(() => lm.open({ model: "storyteller-2m-f32", signal: control.signal, onProgress }));
-    }""")
-    host.page.unroute_all()
+    }""", "Opening")
+    host.page.unroute("**/models/storyteller-2m-f32.slm")
     assert refusal["name"] == "AbortError"
     assert host.run("({lm, refused}) => refused(() => lm.countTokens('a'))")["code"] == "ModelNotLoaded"
     assert host.run("({lm}) => lm.model") is None
@@ -212,6 +213,16 @@ def test_a_conversation_is_answered_and_its_second_turn_reuses_the_first(host: H
     assert (first, second) == ("helo", "helo")
     prompt = "S:be kind.\nU:hi\nA>helo\nU:and?\nA>"
     assert (reused, count) == (prompt.index("and?"), 1 + len(prompt))  # the last token of an answer is not computed
+
+
+def test_a_recorded_answer_is_replayed_to_the_same_end(host: HostPage):
+    host.open(TALKER)
+    receipt, verdict = host.run("""async ({lm}) => {
+      const { receipt } = await lm.chat({ role: "user", content: "hi" }, { seed: 3, receipt: true }).result;
+      return [receipt, await lm.replay(receipt)];
+    }""")
+    assert json.loads(receipt)["options"]["stop_strings"] == ["\nU:"]
+    assert (verdict["outcome"], verdict["same_runtime"]) == ("same", True)
 
 
 def test_what_is_no_conversation_is_refused(host: HostPage):

@@ -31,7 +31,7 @@ def test_every_member_is_documented_and_typed():
 
 
 def test_every_option_of_a_generation_is_documented_with_its_default():
-    own = ["top_logprobs", "signal"]
+    own = ["top_logprobs", "receipt", "signal"]
     assert first_column("Options of `generate` and `chat`") == [field.name for field in fields(SamplingOptions)] + own
     for field in fields(SamplingOptions):
         if field.name != "stop_strings":
