@@ -55,7 +55,7 @@ export class TinyPyLM {
     const actions = new Actions(store, ledger, SILENT, address, { threads: wanted, kv_cache: kvCache });
     const made = new TinyPyLM(store, actions, ledger);
     try {
-      await made.#watched(() => Promise.all([actions.boot(), open(actions)]), { signal, onProgress });
+      await made.#watched(() => inOrder(actions.boot(), open(actions)), { signal, onProgress });
     } catch (error) {
       made.close();
       throw error;
@@ -262,6 +262,17 @@ function opener(source) {
   const [name, second] = names.filter((known) => known !== "sha256");
   if (name === undefined || second !== undefined || (names.includes("sha256") && name !== "url")) throw unclear(names);
   return /** @type {(typeof SOURCES)[string]} */ (SOURCES[name])(source);
+}
+
+/**
+ * What stops the start of Python stops the model, too: it is what the caller has to hear of.
+ * @param {Promise<unknown>} boot
+ * @param {Promise<unknown>} load
+ */
+async function inOrder(boot, load) {
+  await Promise.allSettled([boot, load]);
+  await boot;
+  await load;
 }
 
 /**

@@ -102,7 +102,8 @@ class App:
         recorder = Recorder(self._session, options) if is_recorded else None
         self._session.start(
             self._text_of(params, data), options, recorder.recording if recorder else None, top_logprobs)
-        self._deliver = self._emit if top_logprobs is None else self._emit_with_details
+        deliver = self._emit if top_logprobs is None else self._emit_with_details
+        self._deliver = self._session.chat.answer(deliver) if "messages" in params else deliver
         self._held_back, self._recorder, self._replay = "", recorder, None
         return {}
 

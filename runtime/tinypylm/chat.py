@@ -5,11 +5,14 @@ Prefixes are plain text, as everything in a prompt is; there is no template lang
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from tinypylm.errors import ErrorCode, SessionError
 from tinypylm.options import SamplingOptions
+
+Deliver = Callable[..., object]
+"""Takes a token, its text, and whatever else there is of it."""
 
 ROLES = ("system", "user", "assistant")
 _FIELDS = {"role", "content"}
@@ -44,12 +47,24 @@ class ChatFormat:
             if f"{turn.role}_prefix" not in self.texts:
                 known = ", ".join(role for role in ROLES if f"{role}_prefix" in self.texts)
                 raise _unusable(f"messages[{at}] is of role {turn.role}", f"a role of this model: {known}", at)
-        return "".join(map(self._written, turns)) + self.texts["assistant_prefix"]
+        return "".join(map(self._written, turns)) + self.texts["assistant_prefix"].removesuffix(self.lead)
+
+    @property
+    def lead(self) -> str:
+        """What the model says before an answer: the space that its prefix ends with, if it does.
+
+        Tokens of words begin with the space before them, so a prompt that ended with it would be one never seen.
+        """
+        return " " if self.texts["assistant_prefix"].endswith(" ") else ""
+
+    def answer(self, deliver: Deliver) -> Deliver:
+        """`deliver`, which gets the answer without its lead."""
+        return _without(self.lead, deliver) if self.lead else deliver
 
     @property
     def stop_strings(self) -> tuple[str, ...]:
         """What an answer ends before: the next user's turn, or an end of its own that can be seen."""
-        end, following = self.texts.get("assistant_suffix", ""), self.texts["user_prefix"]
+        end, following = self.texts.get("assistant_suffix", ""), self.texts["user_prefix"].rstrip()
         return tuple(dict.fromkeys([end + following, following, *([end] if end.strip() else [])]))
 
     def ending(self, options: SamplingOptions) -> SamplingOptions:
@@ -58,6 +73,17 @@ class ChatFormat:
 
     def _written(self, turn: Turn) -> str:
         return self.texts[f"{turn.role}_prefix"] + turn.content + self.texts.get(f"{turn.role}_suffix", "")
+
+
+def _without(lead: str, deliver: Deliver) -> Deliver:
+    is_over = False
+
+    def deliver_answer(token: int, text: str, *rest: object) -> None:
+        nonlocal is_over
+        deliver(token, text if is_over else text.removeprefix(lead), *rest)
+        is_over = is_over or text != ""
+
+    return deliver_answer
 
 
 def can_chat(metadata: Mapping[str, object]) -> bool:

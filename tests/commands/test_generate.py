@@ -56,6 +56,14 @@ def test_a_message_is_answered_by_a_model_that_was_made_for_it(model):
     assert (story["text"], story["finish_reason"]) == ("helo", "stop")
 
 
+def test_the_space_before_an_answer_is_no_part_of_it(model):
+    spaced = {"user_prefix": "U: ", "assistant_prefix": "A> "}
+    model.write_bytes(scripted_model(b"> heloU:xyz", chat=spaced))
+    answer = ["--prompt", "hi", "--chat", "--temperature", "0"]
+    assert generate(model, *answer).stdout == "helo\n"
+    assert json.loads(generate(model, *answer, "--json").stdout)["text"] == "helo"
+
+
 def test_a_message_to_another_model_is_refused(model):
     result = generate(model, "--prompt", "hi", "--chat")
     assert result.exit_code == 1

@@ -56,6 +56,24 @@ def test_a_suffix_without_a_visible_character_stays_out_of_the_answer():
     worker.result("free")
 
 
+def test_a_space_behind_a_prefix_is_the_model_s_to_say_and_no_part_of_the_answer():
+    spaced = {"user_prefix": "U: ", "user_suffix": "\n", "assistant_prefix": "A> ", "assistant_suffix": "\n"}
+    assert ChatFormat(spaced).prompt([Turn("user", "hi"), Turn("assistant", "helo"), Turn("user", "ho")]) == (
+        "U: hi\nA> helo\nU: ho\nA>")
+    worker = Worker()
+    worker.result("load", scripted_model(b"> helo\nU:xyz", context_length=100, chat=spaced))
+    assert answered(worker, [HELLO], top_logprobs=1) == "helo"
+    assert [chr(token) for token, *_ in worker.emitted] == [*" helo\nU:"]
+    fed = worker.result("diagnostics")["kv_cache_tokens"]
+    assert answered(worker, [HELLO, {"role": "assistant", "content": "helo"}, HELLO]) == "helo"
+    assert worker.result("diagnostics")["reused_prompt_tokens"] == fed
+    worker.emitted.clear()
+    worker.result("start", prompt=">", options=GREEDY)  # a text after a chat keeps its spaces
+    worker.result("advance", budget_ms=10_000)
+    assert "".join(text for _, text, *_ in worker.emitted).startswith(" helo")
+    worker.result("free")
+
+
 def test_the_answer_ends_where_the_user_would_speak_again(talker: Worker):
     assert answered(talker, [HELLO]) == "helo"
     assert talker.result("diagnostics")["prompt_tokens"] == 1 + len("\nU:hi\nA>")

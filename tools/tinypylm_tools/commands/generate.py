@@ -76,11 +76,12 @@ def command(
         path, scale = read_scaled(adapter)
         session.apply_adapter(open_package(path).data, scale)
     writer = Writer()
+    lead = session.chat.lead if is_message else ""
     if is_message:
         prompt, sampling = session.chat.prompt([Turn("user", prompt)]), session.chat.ending(sampling)
     recorder = Recorder(session, sampling) if receipt else None
     session.start(prompt, sampling, recorder.recording if recorder else None)
-    ids, text = tell(session, (lambda piece: None) if as_json else writer.write)
+    ids, text = tell(session, (lambda piece: None) if as_json else writer.write, lead)
     if receipt and recorder:
         write_atomically(receipt, recorder.receipt())
     if as_json:
@@ -93,14 +94,18 @@ def command(
         context.exit(_INTERRUPTED)
 
 
-def tell(session: Session, write: Callable[[str], None]) -> tuple[list[int], str]:
-    """Runs the started generation to its end or to Ctrl-C; the generated ids and their text, which was also written."""
+def tell(session: Session, write: Callable[[str], None], lead: str = "") -> tuple[list[int], str]:
+    """Runs the started generation to its end or to Ctrl-C; the generated ids and their text, which was also written.
+
+    A `lead` that the text begins with is left out.
+    """
     ids: list[int] = []
     pieces: list[str] = []
 
     def give_out(piece: str) -> None:
+        said = piece if any(pieces) else piece.removeprefix(lead)
         pieces.append(piece)
-        write(piece)
+        write(said)
 
     with CtrlC() as ctrl_c:
         while not session.finished:
@@ -110,7 +115,7 @@ def tell(session: Session, write: Callable[[str], None]) -> tuple[list[int], str
             for event in session.advance(lambda: True):
                 ids.append(event.id)
                 give_out(event.text)
-    return ids, "".join(pieces)
+    return ids, "".join(pieces).removeprefix(lead)
 
 
 def summary(
