@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.session.scripted_model import scripted_model
+from tests.session.scripted_model import BOS, scripted_model
 from tinypylm.app import App
 from tinypylm.hosts.native import NativeHost
 
@@ -21,7 +21,7 @@ class Worker:
     """An App, what it emitted, and a flag that asks it to stop after some tokens."""
 
     def __init__(self, stop_after: int | None = None):
-        self.emitted: list[tuple[int, str, float, int]] = []
+        self.emitted: list[tuple[Any, ...]] = []
         self.stop_after = stop_after
         self.app = App(NativeHost(), lambda *token: self.emitted.append(token), self._stop_requested)
 
@@ -94,12 +94,74 @@ def test_text_that_a_stop_found_held_back_comes_with_the_end(worker: Worker):
     for _ in range(4):  # the prompt, b, c, d
         worker.result("advance", budget_ms=0)
     worker.result("stop")
-    assert "".join(text for _, text, _, _ in worker.emitted) == "b"
+    assert "".join(text for _, text, *_ in worker.emitted) == "b"
     assert worker.result("advance", budget_ms=0)["text"] == "cd"
 
 
 def test_a_stop_after_the_end_says_that_nothing_ran(worker: Worker):
     assert worker.result("stop") == {"stopped": False}
+
+
+def test_tokens_are_those_of_the_prompt_that_a_generation_reads(worker: Worker):
+    tokens = worker.result("tokenize", prompt="aé")["tokens"]
+    assert [token["id"] for token in tokens] == [BOS, *"aé".encode()]
+    assert [token["text"] for token in tokens] == ["", "a", "\ufffd", "\ufffd"]
+    assert [token["bytes"] for token in tokens] == [[], *([byte] for byte in "aé".encode())]
+    worker.result("start", prompt="aé", options=GREEDY)
+    assert worker.result("diagnostics")["prompt_tokens"] == len(tokens)
+
+
+def test_tokens_can_be_had_without_the_one_in_front(worker: Worker):
+    assert [token["id"] for token in worker.result("tokenize", prompt="ab", bos=False)["tokens"]] == [*b"ab"]
+    assert worker.result("tokenize", prompt="", bos=False) == {"tokens": []}
+
+
+@pytest.mark.parametrize("text", ["", "The cat", "é😀\0", "\ufffd"])
+def test_the_text_of_tokens_is_the_text_that_was_tokenised(worker: Worker, text: str):
+    ids = [token["id"] for token in worker.result("tokenize", prompt=text)["tokens"]]
+    assert worker.result("detokenize", ids=ids) == {"text": text}
+
+
+def test_bytes_that_are_no_utf_8_are_shown_as_such(worker: Worker):
+    assert worker.result("detokenize", ids=[0xC3, 97]) == {"text": "\ufffda"}
+
+
+@pytest.mark.parametrize("ids", [None, "1", [1.5], [True], [259], [-1]])
+def test_ids_that_are_no_tokens_are_refused(worker: Worker, ids: object):
+    assert worker.answer("detokenize", ids=ids)["error"]["code"] == "TokenOutOfRange"
+
+
+@pytest.mark.parametrize(("method", "params"), [("tokenize", {"prompt": "a"}), ("detokenize", {"ids": [1]})])
+def test_without_a_model_there_are_no_tokens(method: str, params: dict[str, Any]):
+    assert Worker().answer(method, **params)["error"]["code"] == "ModelNotLoaded"
+
+
+def test_a_token_tells_its_bytes_and_the_likeliest_where_that_is_asked_for(worker: Worker):
+    worker.result("start", prompt="a", options=GREEDY | {"max_tokens": 2, "top_logprobs": 3})
+    worker.result("advance", budget_ms=10_000)
+    for (token, text, logprob, _, details), expected in zip(worker.emitted, "bc", strict=True):
+        assert (token, text) == (ord(expected), expected)
+        told = json.loads(details)
+        assert told["bytes"] == [ord(expected)]
+        assert told["top"][0] == {"id": token, "text": text, "bytes": [token], "logprob": logprob}
+        logprobs = [other["logprob"] for other in told["top"]]
+        assert (len(logprobs), logprobs) == (3, sorted(logprobs, reverse=True))
+    assert worker.result("step").keys() == {"id", "text", "logprob", "index", "bytes", "top"}
+
+
+def test_a_generation_that_asks_for_none_has_none_after_one_that_did(worker: Worker):
+    worker.result("start", prompt="a", options=GREEDY | {"max_tokens": 1, "top_logprobs": 0})
+    worker.result("advance", budget_ms=10_000)
+    worker.result("start", prompt="a", options=GREEDY | {"max_tokens": 1})
+    worker.result("advance", budget_ms=10_000)
+    (first, second) = worker.emitted
+    assert (json.loads(first[4]), len(second)) == ({"bytes": [98], "top": []}, 4)
+
+
+@pytest.mark.parametrize("count", [-1, 21, 1.5, True, "3"])
+def test_a_number_of_likeliest_tokens_outside_the_range_is_refused(worker: Worker, count: object):
+    error = worker.answer("start", prompt="a", options=GREEDY | {"top_logprobs": count})["error"]
+    assert (error["code"], error["detail"]["option"]) == ("OptionOutOfRange", "top_logprobs")
 
 
 def test_a_step_answers_with_its_token(worker: Worker):

@@ -6,12 +6,13 @@ import { NO_FETCHES } from "./assembly-fetches.js";
 import { Client } from "./client.js";
 import { forget, listKept } from "./kept.js";
 import { ModelRuntime } from "./model-runtime.js";
-import { loadLocal } from "./model-source.js";
+import { loadFetched, loadLocal } from "./model-source.js";
 import { ModuleAssembly } from "./module-assembly.js";
 import { PageError } from "./page-error.js";
 import { AssemblyError, phaseFigures } from "./phases.js";
 import { EMPTY_REGISTRY, fetchRegistry, findEntry } from "./registry.js";
 import { isDrift, startRuntime } from "./runtime-start.js";
+import { settingsHere } from "./threads.js";
 
 const FIGURES_EVERY_MS = 250;
 const NO_ASSEMBLY = Object.freeze({ ...NO_FETCHES, ...phaseFigures([]) });
@@ -26,7 +27,7 @@ const OPENING = Object.freeze({ phase: "Opening", done_bytes: 0, total_bytes: nu
  * @typedef {(runtime: ModelRuntime) => Promise<Figures>} Load
  * @typedef {import("./store.js").Verdict} Verdict
  * @typedef {{finish_reason: string, text: string, figures: Figures, receipt?: string, replay?: Verdict}} Summary
- * @typedef {{begin: (prompt: string) => void, append: (text: string) => void, end: (reason: string) => void,
+ * @typedef {{begin: (prompt: string, is_turn: boolean) => void, append: (text: string) => void, end: (reason: string) => void,
  *   flush: () => void, clear: () => void}} Transcript
  */
 
@@ -35,6 +36,7 @@ export class Actions {
   #ledger;
   #transcript;
   #base;
+  #settings;
   /** @type {Client | null} */
   #worker = null;
   /** @type {Promise<void>} the start of Python that is under way, or done */
@@ -60,9 +62,11 @@ export class Actions {
    * @param {import("./fetch-ledger.js").FetchLedger} ledger
    * @param {Transcript} transcript
    * @param {string} base address that everything is relative to
+   * @param {import("./threads.js").Settings} [settings]
    */
-  constructor(store, ledger, transcript, base) {
+  constructor(store, ledger, transcript, base, settings = settingsHere()) {
     this.#store = store;
+    this.#settings = settings;
     this.#ledger = ledger;
     this.#transcript = transcript;
     this.#base = base;
@@ -75,10 +79,8 @@ export class Actions {
   }
 
   async #start() {
-    const worker = new Client({
-      onBoot: (progress) => this.#store.update({ progress }),
-      onDeath: (error) => this.#died(error),
-    });
+    const onBoot = (/** @type {Progress} */ progress) => this.#store.update({ progress });
+    const worker = new Client({ onBoot, onDeath: (error) => this.#died(error) }, this.#settings);
     this.#worker = worker;
     this.#registry = this.#readRegistry();
     const { booted, verified } = startRuntime(worker, this.#ledger, this.#base);
@@ -120,6 +122,16 @@ export class Actions {
   loadFile(file) {
     const label = `${file.name} (a local file, outside the registry)`;
     return this.#attempt(() => this.#open(null, label, (runtime) => loadLocal(file, runtime)));
+  }
+
+  /**
+   * Loads a model from any address.
+   * @param {string} url
+   * @param {string | null} sha256 compared where it is given
+   */
+  loadFrom(url, sha256) {
+    const label = `${url} (outside the registry)`;
+    return this.#attempt(() => this.#open(null, label, (runtime) => loadFetched(url, sha256, this.#ledger, runtime)));
   }
 
   /**
@@ -234,6 +246,25 @@ export class Actions {
   clear() {
     this.#store.dispatch("clear", { notice: null });
     this.#transcript.clear();
+  }
+
+  /**
+   * A question to the runtime that changes nothing, in any state.
+   * @param {string} method
+   * @param {Record<string, unknown>} params
+   * @param {ArrayBuffer} [data]
+   */
+  async request(method, params, data) {
+    return this.#client.request(method, params, data);
+  }
+
+  /**
+   * Ends the worker for good.
+   * @param {PageError} error what is under way is answered with
+   */
+  close(error) {
+    this.#loading?.abort(error);
+    this.#worker?.dismiss(error);
   }
 
   /** Has the worker put on this device what makes the next visit quicker. */
@@ -379,9 +410,7 @@ export class Actions {
    */
   async #stream(run, prompt, onToken) {
     const summary = await run({
-      accepted: (text = typeof prompt === "string" ? prompt : new TextDecoder().decode(prompt)) => {
-        this.#transcript.begin(text);
-      },
+      accepted: (text = shown(prompt)) => this.#transcript.begin(text, Array.isArray(prompt)),
       token: (token) => {
         this.#transcript.append(token.text);
         onToken(token);
@@ -465,4 +494,13 @@ export class Actions {
     const figures = { ...this.#store.snapshot.figures, last_error_code: code };
     this.#store.update({ notice: { code, message }, lastErrorCode: code, figures });
   }
+}
+
+/**
+ * What stands in the transcript for a prompt: of a conversation, what was said last.
+ * @param {Prompt} prompt
+ */
+function shown(prompt) {
+  if (typeof prompt === "string") return prompt;
+  return prompt instanceof Uint8Array ? new TextDecoder().decode(prompt) : prompt.at(-1)?.content ?? "";
 }

@@ -1,8 +1,8 @@
 // @ts-check
-// window.tinypylm: the page's controls for a program. Same rules, same states, same errors.
+// window.tinypylm: the page's controls for a program. Same rules, same states, same errors. Pages of other people use
+// tinypylm.js, which stands on the same actions.
 
-import { PageError } from "./page-error.js";
-import { TokenStream } from "./token-stream.js";
+import { conversation, generation, plain } from "./generation.js";
 
 /**
  * @param {import("./actions.js").Actions} actions
@@ -21,6 +21,7 @@ export function createApi(actions, booted) {
     receipt: () => actions.receipt,
     /** Runs the generation of a receipt again: {outcome, message, ..}. */
     replay,
+    chat,
     /** One more token: {id, text, logprob, index}. */
     step: () => actions.step(),
     /** Ends a generation or cancels a load: {stopped}, false if nothing ran. */
@@ -39,17 +40,21 @@ export function createApi(actions, booted) {
   /**
    * Starts at once; an async iterator of {id, text, logprob, index}, whose end carries {finish_reason, text, figures}.
    * @param {import("./client.js").Prompt} prompt text, or its UTF-8
-   * @param {Record<string, unknown>} [options] temperature, top_k, top_p, min_p, repetition_penalty, seed,
-   *   max_tokens, stop_strings; receipt: true records it; an unknown name is refused
+   * @param {Record<string, unknown> & {signal?: AbortSignal}} [options] temperature, top_k, top_p, min_p,
+   *   repetition_penalty, seed, max_tokens, stop_strings, top_logprobs, signal; receipt: true records it; an unknown
+   *   name is refused
    */
   function generate(prompt, options = {}) {
-    return new TokenStream(
-      async (/** @type {(token: import("./client.js").Token) => void} */ push) => {
-        if (typeof prompt !== "string" && !(prompt instanceof Uint8Array)) throw notText(prompt);
-        return actions.generate(prompt, plain(options), push);
-      },
-      () => actions.stop(),
-    );
+    return generation(actions, prompt, options);
+  }
+
+  /**
+   * The model's answer to a conversation, as `generate`.
+   * @param {import("./client.js").Message | import("./client.js").Message[]} messages
+   * @param {Record<string, unknown> & {signal?: AbortSignal}} [options]
+   */
+  function chat(messages, options = {}) {
+    return conversation(actions, messages, options);
   }
 
   /** @param {string | ArrayBuffer | Uint8Array} receipt its text or bytes, which stay usable */
@@ -73,29 +78,4 @@ export function createApi(actions, booted) {
   async function validateAdapter(bytes, { scale } = {}) {
     return actions.validateAdapter(new Uint8Array(bytes).slice().buffer, plain(scale === undefined ? {} : { scale }));
   }
-}
-
-/**
- * Options as JSON can carry them: what has no JSON value goes as text, so that the refusal can name it.
- * @template T
- * @param {T} options
- * @returns {T}
- */
-export function plain(options) {
-  try {
-    return JSON.parse(JSON.stringify(options, (_, value) => plainValue(value)));
-  } catch (error) {
-    throw new PageError("OptionOutOfRange", `The options cannot be written as JSON (${error}). Give names and values.`);
-  }
-}
-
-/** @param {unknown} value */
-function plainValue(value) {
-  if (["bigint", "function", "symbol"].includes(typeof value)) return String(value);
-  return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
-}
-
-/** @param {unknown} prompt */
-function notText(prompt) {
-  return new PageError("EmptyPrompt", `The prompt is ${prompt === null ? "null" : typeof prompt}; it has to be a string, or a Uint8Array of UTF-8, that is not empty.`);
 }

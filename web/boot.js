@@ -19,7 +19,7 @@ import { keepMemory, keepSnapshot, readKept, readServed, snapshotName } from "./
  * @typedef {{
  *   onProgress: import("./boot-progress.js").OnProgress,
  *   onVerified: () => void,
- *   emit: (id: number, text: string, logprob: number, index: number) => void,
+ *   emit: (id: number, text: string, logprob: number, index: number, details?: string) => void,
  *   stopRequested: () => boolean,
  *   threads: number,
  *   kv_cache: string,

@@ -2,12 +2,15 @@
 // Promises over the worker's protocol (see worker.js), and the one place that knows whether the worker lives.
 
 import { PageError } from "./page-error.js";
-import { canShareMemory, threadsHere } from "./threads.js";
+import { canShareMemory, settingsHere, threadsFor } from "./threads.js";
 import { startWorker } from "./worker-start.js";
 
 /**
- * @typedef {string | Uint8Array<ArrayBuffer>} Prompt text, or its UTF-8
- * @typedef {{id: number, text: string, logprob: number, index: number}} Token
+ * @typedef {{role: "system" | "user" | "assistant", content: string}} Message
+ * @typedef {string | Uint8Array<ArrayBuffer> | readonly Message[]} Prompt text, or its UTF-8, or a conversation
+ * @typedef {{id: number, text: string, bytes: number[], logprob: number}} Alternative
+ * @typedef {{id: number, text: string, logprob: number, index: number, bytes?: number[], top?: Alternative[]}} Token the
+ *   last two where `top_logprobs` is among the options
  * @typedef {{accepted?: (prompt?: string) => void, token?: (token: Token) => void}} Listeners
  * @typedef {{resolve: (result: any) => void, reject: (error: PageError) => void, listeners: Listeners}} Pending
  * @typedef {{onBoot: (progress: import("./store.js").Progress) => void, onDeath: (error: PageError) => void}} Watcher
@@ -18,11 +21,13 @@ const WORKER_FIRST_MS = 100;
 export class Client {
   #worker;
   #watcher;
+  #settings;
+  #threads;
   #lock = `tinypylm-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
   #control = canShareMemory ? new SharedArrayBuffer(4) : null;
   #next_id = 1;
-  #dead = false;
-  #threads = threadsHere();
+  /** @type {PageError | null} why nothing is answered any more */
+  #dead = null;
   /** @type {Map<number, Pending>} */
   #pending = new Map();
   /** @type {() => void} */
@@ -31,9 +36,14 @@ export class Client {
   /** Resolves when the worker has found that Python starts from the files of the manifest. */
   verified = new Promise((/** @type {(value: void) => void} */ resolve) => void (this.#onVerified = resolve));
 
-  /** @param {Watcher} watcher */
-  constructor(watcher) {
+  /**
+   * @param {Watcher} watcher
+   * @param {import("./threads.js").Settings} settings
+   */
+  constructor(watcher, settings = settingsHere()) {
     const { worker, failed } = startWorker();
+    this.#settings = settings;
+    this.#threads = threadsFor(settings.threads);
     this.#watcher = watcher;
     this.#worker = worker;
     failed.then((reason) => this.#die(died(reason)));
@@ -41,7 +51,7 @@ export class Client {
     worker.addEventListener("messageerror", () => this.#die(died("it sent a message that cannot be read")));
   }
 
-  /** What of the address was not followed. */
+  /** What of the settings was not followed. */
   get refusal() {
     return this.#threads.refusal;
   }
@@ -54,7 +64,7 @@ export class Client {
   boot(vendor, manifest, keeps = false) {
     const { count: threads } = this.#threads;
     const [lock, control] = [this.#lock, this.#control];
-    const kv_cache = new URL(location.href).searchParams.get("kv-cache") ?? "f32";
+    const { kv_cache } = this.#settings;
     return this.request("boot", { vendor: vendor.href, manifest, lock, control, threads, kv_cache, keeps });
   }
 
@@ -67,7 +77,7 @@ export class Client {
    */
   request(method, params = {}, data = [], listeners = {}) {
     const pieces = [data].flat();
-    if (this.#dead) return Promise.reject(died("it was stopped"));
+    if (this.#dead !== null) return Promise.reject(this.#dead);
     const id = this.#next_id++;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject, listeners });
@@ -83,8 +93,9 @@ export class Client {
    */
   generate(prompt, options, listeners) {
     this.#signalStop(0);
-    if (typeof prompt === "string") return this.request("generate", { prompt, options }, [], listeners);
-    return this.request("generate", { options }, prompt.slice().buffer, listeners);
+    if (prompt instanceof Uint8Array) return this.request("generate", { options }, prompt.slice().buffer, listeners);
+    const said = typeof prompt === "string" ? { prompt } : { messages: prompt };
+    return this.request("generate", { ...said, options }, [], listeners);
   }
 
   /**
@@ -152,8 +163,8 @@ export class Client {
 
   /** @param {PageError} error */
   #die(error) {
-    if (this.#dead) return;
-    this.#dead = true;
+    if (this.#dead !== null) return;
+    this.#dead = error;
     this.#watcher.onDeath(error);
     this.dismiss(error);
   }
@@ -163,7 +174,7 @@ export class Client {
    * @param {PageError} error what its requests are answered with
    */
   dismiss(error) {
-    this.#dead = true;
+    this.#dead ??= error;
     this.#worker.terminate();
     for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
@@ -172,10 +183,10 @@ export class Client {
 
 /** @param {string} reason */
 function died(reason) {
-  return new PageError("RuntimeFailed", `The runtime has stopped: ${reason}. Press Restart; the text stays.`);
+  return new PageError("RuntimeFailed", `The runtime has stopped: ${reason}. Start it again; the text stays.`);
 }
 
 /** @param {string} message */
 function helperLost(message) {
-  return new PageError("HelperLost", `${message} Press Restart; the text stays. With ?threads=1 no helper is needed.`);
+  return new PageError("HelperLost", `${message} Start it again; the text stays. With one thread (?threads=1) no helper is needed.`);
 }

@@ -14,6 +14,7 @@ export const HEADER_BYTES = 108;
  *   beforeRequest: () => void}} DeclaredFetch
  * @typedef {DeclaredFetch & {sha256: string, kept: Response | undefined,
  *   onHeader: (header: ArrayBuffer) => Promise<void>, onProgress: (done_bytes: number) => void}} ModelFetch
+ * @typedef {{signal: AbortSignal | null, sha256: string | null, onProgress: (done_bytes: number) => void}} Terms
  */
 
 export class FetchLedger {
@@ -61,17 +62,20 @@ export class FetchLedger {
   }
 
   /**
-   * The body of `url`, of at most `limit_bytes`: for what nothing else declares.
+   * The body of `url`, of at most `limit_bytes`: for what nothing else declares, but perhaps its digest.
    * @param {string} url
    * @param {string} component
    * @param {number} limit_bytes
+   * @param {Partial<Terms>} [terms]
    */
-  fetchBytes(url, component, limit_bytes) {
+  fetchBytes(url, component, limit_bytes, { signal = null, sha256 = null, onProgress = () => undefined } = {}) {
     const entry = this.#open(url, component, "network", null);
     return settled(entry, async () => {
-      const terms = { limit_bytes, signal: null, beforeRequest: () => undefined, afterPart: async () => undefined };
-      const body = await new Blob(await download(entry, terms)).arrayBuffer();
-      entry.sha256 = canHash() ? await sha256Of(body) : null;
+      const afterPart = async () => onProgress(entry.accepted_bytes);
+      const parts = await download(entry, { limit_bytes, signal, beforeRequest: () => undefined, afterPart });
+      const body = await new Blob(parts).arrayBuffer();
+      entry.sha256 = canHash() || sha256 !== null ? await sha256Of(body) : null;
+      if (sha256 !== null && entry.sha256 !== sha256) throw digestMismatch(url, entry.sha256 ?? "", sha256);
       return body;
     });
   }

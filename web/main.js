@@ -4,12 +4,14 @@
 import { Actions } from "./actions.js";
 import { createApi } from "./api.js";
 import { whenAtRest } from "./at-rest.js";
+import { Conversation } from "./conversation.js";
 import { FetchLedger } from "./fetch-ledger.js";
 import { PageError } from "./page-error.js";
 import { Store } from "./store.js";
 import { mountControls } from "./views/controls.js";
 import { mountDiagnostics } from "./views/diagnostics.js";
 import { mountKeptFiles } from "./views/kept-files.js";
+import { mountMode } from "./views/mode.js";
 import { mountReceipts } from "./views/receipts.js";
 import { mountSelector } from "./views/selector.js";
 import { mountStatus } from "./views/status.js";
@@ -21,7 +23,8 @@ const actions = new Actions(store, new FetchLedger(), transcript, import.meta.ur
 
 mountStatus(store, { restart: () => start(actions.restart()), reload: () => location.reload() });
 mountSelector(store, actions, settle);
-mountControls(store, actions, settle);
+mountControls(store, actions, new Conversation(actions), settle);
+mountMode(store);
 mountDiagnostics(store);
 mountReceipts(store, actions, settle);
 mountKeptFiles(store, (name) => actions.forget(name));

@@ -73,6 +73,22 @@ export async function loadLocal(file, runtime) {
 }
 
 /**
+ * Loads a model from an address that no registry speaks for; nor does anything else, but its SHA-256 where it is given.
+ * @param {string} url
+ * @param {string | null} sha256
+ * @param {import("./fetch-ledger.js").FetchLedger} ledger
+ * @param {ModelRuntime} runtime
+ */
+export async function loadFetched(url, sha256, ledger, runtime) {
+  const { signal, verified } = runtime;
+  await verified;
+  signal.throwIfAborted();
+  const onProgress = (/** @type {number} */ done_bytes) => (
+    runtime.report({ phase: "Downloading", done_bytes, total_bytes: null }));
+  return runtime.load(await ledger.fetchBytes(url, "model", MODEL_BUDGET_BYTES, { signal, sha256, onProgress }));
+}
+
+/**
  * @param {string} url
  * @param {number} found
  * @param {number} declared

@@ -1,5 +1,6 @@
 // @ts-check
-// The one error of the page. Errors of the runtime cross the worker as {code, message, detail} and become this too.
+// The one error of the page, and as TinyPyLMError of tinypylm.js. Errors of the runtime cross the worker as {code,
+// message, detail} and become this too.
 
 /** @typedef {{code: string, message: string, detail?: Record<string, unknown>}} Failure */
 
@@ -11,7 +12,7 @@ export class PageError extends Error {
    */
   constructor(code, message, detail = {}) {
     super(message);
-    this.name = "PageError";
+    this.name = "TinyPyLMError";
     this.code = code;
     this.detail = detail;
   }

@@ -19,7 +19,7 @@ import { PageError } from "./page-error.js";
  * @typedef {import("./registry.js").ModelEntry} ModelEntry
  * @typedef {import("./fetch-ledger.js").LedgerEntry} LedgerEntry
  * @typedef {{
- *   state: State, models: readonly ModelEntry[], modelId: string | null, modelLabel: string | null,
+ *   state: State, mode: "continue" | "chat", models: readonly ModelEntry[], modelId: string | null, modelLabel: string | null,
  *   progress: Progress | null, notice: Notice | null, lastErrorCode: string | null, figures: Figures,
  *   ledger: readonly LedgerEntry[], keptFiles: readonly import("./kept.js").Kept[],
  *   receipt: string | null, verdict: Verdict | null,
@@ -61,21 +61,29 @@ const TRANSITIONS = Object.freeze({
 const REFUSALS = Object.freeze({
   "booting": { code: "NotReady", message: "The runtime is still starting. Wait until the status says ready." },
   "ready": { code: "ModelNotLoaded", message: "No model is loaded. Choose a model first." },
-  "loading": { code: "Busy", message: "A model is being loaded. Wait for it, or press Stop to cancel." },
-  "model-ready": { code: "NoContext", message: "There is no context yet. Press Generate to make one." },
+  "loading": { code: "Busy", message: "A model is being loaded. Wait for it, or stop it." },
+  "model-ready": { code: "NoContext", message: "There is no context yet. Generate to make one." },
   "context-ready": { code: "Busy", message: "The page cannot do that now." },
-  "generating": { code: "Busy", message: "A generation is running. Wait for it, or press Stop." },
+  "generating": { code: "Busy", message: "A generation is running. Wait for it, or stop it." },
   "model-rejected": { code: "ModelNotLoaded", message: "The last model was refused. Choose another model." },
   "assembly-rejected": { code: "ModelNotLoaded", message: "The last model's evidence was refused. Choose another." },
   "manifest-drift": { code: "ManifestDrift", message: "The page's own files are not those of its manifest. Reload it." },
-  "runtime-failed": { code: "RuntimeFailed", message: "The runtime has stopped. Press Restart; the text stays." },
+  "runtime-failed": { code: "RuntimeFailed", message: "The runtime has stopped. Start it again; the text stays." },
 });
 
 /** @type {Snapshot} */
 const INITIAL = Object.freeze({
-  state: "booting", models: [], modelId: null, modelLabel: null, progress: null, notice: null, lastErrorCode: null,
-  figures: {}, ledger: [], keptFiles: [], receipt: null, verdict: null,
+  state: "booting", mode: "continue", models: [], modelId: null, modelLabel: null, progress: null, notice: null,
+  lastErrorCode: null, figures: {}, ledger: [], keptFiles: [], receipt: null, verdict: null,
 });
+
+/**
+ * Whether a prompt is a message to be answered: chat was chosen, and the loaded model was made for it.
+ * @param {Snapshot} snapshot
+ */
+export function isChatting({ mode, figures }) {
+  return mode === "chat" && figures["can_chat"] === true;
+}
 
 export class Store {
   #snapshot = INITIAL;
@@ -119,10 +127,14 @@ export class Store {
     for (const subscriber of this.#subscribers) subscriber(this.#snapshot);
   }
 
-  /** @param {(snapshot: Snapshot) => void} subscriber called now and after every change */
+  /**
+   * @param {(snapshot: Snapshot) => void} subscriber called now and after every change
+   * @returns {() => void} ends that
+   */
   subscribe(subscriber) {
     this.#subscribers.add(subscriber);
     subscriber(this.#snapshot);
+    return () => void this.#subscribers.delete(subscriber);
   }
 }
 

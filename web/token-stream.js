@@ -21,7 +21,10 @@ export class TokenStream {
    */
   constructor(run, leave) {
     this.#leave = leave;
-    this.#end = run((item) => this.#push(item)).then((value) => ({ done: true, value }));
+    const result = run((item) => this.#push(item));
+    /** The end without the items: resolves when all were made, whether or not they are read. */
+    this.result = result;
+    this.#end = result.then((value) => ({ done: true, value }));
     this.#end.catch(() => undefined).then(() => {
       this.#ended = true;
       this.#taker?.(/** @type {any} */ (this.#end));
@@ -33,6 +36,11 @@ export class TokenStream {
     if (this.#taker === null) this.#waiting.push(item);
     else this.#taker({ done: false, value: item });
     this.#taker = null;
+  }
+
+  /** Forgets what was made and not yet read. */
+  drop() {
+    this.#waiting = [];
   }
 
   /** @returns {Promise<IteratorResult<T, R | undefined>>} */
@@ -47,7 +55,7 @@ export class TokenStream {
 
   /** @returns {Promise<IteratorResult<T, R | undefined>>} */
   async return() {
-    this.#waiting = [];
+    this.drop();
     await this.#leave();
     return { done: true, value: undefined };
   }

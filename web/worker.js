@@ -24,6 +24,8 @@
  *   generate     {prompt, options}         prompt  {finish_reason, text, figures}, after its last token
  *   replay                                 receipt {finish_reason, text, figures, replay}, after its last token
  *   step                                           {id, text, logprob, index}
+ *   tokenize     {prompt, bos}             prompt  {tokens: [{id, text, bytes}, ..]}
+ *   detokenize   {ids}                             {text}
  *   stop                                           {stopped}: false if nothing ran
  *   reset                                          figures
  *   free                                           figures
@@ -36,8 +38,9 @@
  *                 tokens}                          alone; no context is left
  *
  * With the option `receipt` true, what generate answers has `receipt`, a text, besides; `replay` is the verdict on one.
- * A prompt is text among the params, or without them its UTF-8 as data. `text` of a generation is what a stop found held
- * back: the start of a character or of a stop string.
+ * A prompt is text among the params, or without it its UTF-8 as data; instead of it there can be `messages`, of a chat:
+ * [{role, content}, ..]. `text` of a generation is what a stop found held back: the start of a character or of a stop
+ * string. With `top_logprobs` among the options a token also has {bytes, top: [{id, text, bytes, logprob}, ..]}.
  * `control` is a SharedArrayBuffer of one i32, or null where the page can share no memory. The page sets it
  * to 1 beside a `stop` request: Python looks at it after every token, so a batch ends early and the request gets in.
  * Without it a batch is one token.
@@ -88,6 +91,7 @@ const METHODS = Object.freeze({
   keep: () => keepAll(),
   generate: ({ id, params, data }) => generate(id, () => withBytes(data, (prompt) => ask("start", params, prompt))),
   replay: ({ id, data }) => generate(id, () => withBytes(data, (receipt) => ask("replay", {}, receipt))),
+  tokenize: passOnBytes, detokenize: passOn,
   step: passOn, stop: passOn, reset: passOn, free: passOn, diagnostics: passOn, calibrate: passOn, network_rates: passOn,
   validate_adapter: passOnBytes, apply_adapter: passOnBytes, detach_adapters: passOn,
 });
@@ -234,9 +238,11 @@ let posted_at = 0;
  * @param {string} text
  * @param {number} logprob
  * @param {number} index
+ * @param {string} [details] as JSON, where the options ask for them
  */
-function emit(id, text, logprob, index) {
-  unposted.push({ id, text, logprob, index });
+function emit(id, text, logprob, index, details) {
+  const token = { id, text, logprob, index };
+  unposted.push(details === undefined ? token : { ...token, ...JSON.parse(details) });
   if (performance.now() - posted_at >= POST_MS) postTokens();
 }
 

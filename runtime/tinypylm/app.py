@@ -9,26 +9,27 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from time import perf_counter
 from typing import cast
 
 from tinypylm import telemetry
 from tinypylm.assembly import assemble
 from tinypylm.calibration import kernel_rate, macs_per_token, network_rates
+from tinypylm.chat import turns_of
 from tinypylm.errors import ErrorCode, OptionError, SessionError, SlmError
 from tinypylm.format import parse_header
 from tinypylm.generation import Deliver
 from tinypylm.hosts import Buffer, Host
 from tinypylm.identity import runtime_sha256
 from tinypylm.memory import KVCache, plan_memory
-from tinypylm.options import SamplingOptions, kv_cache_option
+from tinypylm.options import SamplingOptions, kv_cache_option, top_logprobs_option
 from tinypylm.receipts import Recorder, parse_receipt
 from tinypylm.replay import Replay
 from tinypylm.session import Session
 
 Params = Mapping[str, object]
 Answer = dict[str, object]
+Likeliest = tuple[tuple[int, float], ...]
 
 runtime_sha256()  # while the sources are there: a snapshot of the interpreter has none
 
@@ -36,7 +37,8 @@ runtime_sha256()  # while the sources are there: a snapshot of the interpreter h
 class App:
     """One session and the methods that the worker may call on it.
 
-    emit(id, text, logprob, index) takes a token; stop_requested() says whether a running generation shall end.
+    emit(id, text, logprob, index) takes a token, and its details as JSON behind these where they were asked for;
+    stop_requested() says whether a running generation shall end.
     """
 
     def __init__(self, host: Host, emit: Deliver, stop_requested: Callable[[], bool], kv_cache: str = KVCache.F32):
@@ -44,7 +46,7 @@ class App:
         self._host = host
         self._kv_cache = kv_cache
         self._session = Session(host)
-        self._emit = emit
+        self._emit = self._deliver = emit
         self._stop_requested = stop_requested
         self._held_back = ""
         self._recorder: Recorder | None = None
@@ -53,7 +55,7 @@ class App:
             "inspect": self._inspect, "load": self._load, "assemble": self._assemble, "start": self._start,
             "replay": self._start_replay, "advance": self._advance, "step": self._step, "stop": self._stop,
             "reset": self._reset, "free": self._free, "diagnostics": self._diagnostics, "calibrate": self._calibrate,
-            "network_rates": self._network_rates,
+            "network_rates": self._network_rates, "tokenize": self._tokenize, "detokenize": self._detokenize,
             "validate_adapter": self._validate_adapter, "apply_adapter": self._apply_adapter,
             "detach_adapters": self._detach_adapters,
         }
@@ -92,11 +94,16 @@ class App:
         return {**assemble(self._session, name, files, kv_cache_option(self._kv_cache), digest)}
 
     def _start(self, params: Params, data: Buffer) -> Answer:
-        """`receipt` among the options is the session's affair, not the sampler's: whether to record."""
-        values, is_recorded = _options(params)
+        """Among the options, `receipt` and `top_logprobs` are the session's affair: what to tell of what is chosen."""
+        values, is_recorded, top_logprobs = _options(params)
         options = SamplingOptions.from_dict(values)
+        if "messages" in params:
+            options = self._session.chat.ending(options)
         recorder = Recorder(self._session, options) if is_recorded else None
-        self._session.start(_prompt(params, data), options, recorder.recording if recorder else None)
+        self._session.start(
+            self._text_of(params, data), options, recorder.recording if recorder else None, top_logprobs)
+        deliver = self._emit if top_logprobs is None else self._emit_with_details
+        self._deliver = self._session.chat.answer(deliver) if "messages" in params else deliver
         self._held_back, self._recorder, self._replay = "", recorder, None
         return {}
 
@@ -105,6 +112,24 @@ class App:
         replay = Replay(self._session, parse_receipt(data))
         self._held_back, self._recorder, self._replay = "", None, replay
         return {"prompt": replay.prompt}
+
+    def _text_of(self, params: Params, data: Buffer) -> str:
+        """The prompt of a request; of `messages`, by the model's chat format. Raises SessionError."""
+        if "messages" in params:
+            return self._session.chat.prompt(turns_of(params["messages"]))
+        return _prompt(params, data)
+
+    def _emit_with_details(self, token: int, text: str, logprob: float, index: int, likeliest: Likeliest) -> None:
+        self._emit(token, text, logprob, index, telemetry.encode(self._details(token, likeliest)))
+
+    def _details(self, token: int, likeliest: Likeliest) -> Answer:
+        return {"bytes": list(self._session.tokenizer.token_bytes(token)),
+                "top": [{**self._piece(other), "logprob": logprob} for other, logprob in likeliest]}
+
+    def _piece(self, token: int) -> Answer:
+        """A token by itself: `text` has U+FFFD where its bytes are a part of a character."""
+        data = self._session.tokenizer.token_bytes(token)
+        return {"id": token, "text": data.decode(errors="replace"), "bytes": list(data)}
 
     def _advance(self, params: Params, data: Buffer) -> Answer:
         """Works until `budget_ms` is spent, a stop is asked for, or the generation ends: at least one chunk or token.
@@ -125,7 +150,7 @@ class App:
         if self._replay:
             self._held_back = self._replay.advance(deadline, self._emit)
         else:
-            self._session.stream(deadline, self._emit)
+            self._session.stream(deadline, self._deliver)
 
     def _outcome(self) -> Answer:
         """The receipt of a recorded generation, or what a replay has found; once."""
@@ -139,7 +164,19 @@ class App:
         return lambda: stop_requested() or perf_counter() >= ends
 
     def _step(self, params: Params, data: Buffer) -> Answer:
-        return asdict(self._session.generate_next_token())
+        event = self._session.generate_next_token()
+        details = {} if event.likeliest is None else self._details(event.id, event.likeliest)
+        return {"id": event.id, "text": event.text, "logprob": event.logprob, "index": event.index, **details}
+
+    def _tokenize(self, params: Params, data: Buffer) -> Answer:
+        """The tokens that a prompt becomes; where `bos` is false, without the one that stands in front."""
+        tokenizer = self._session.tokenizer
+        ids = tokenizer.encode(self._text_of(params, data), bos=params.get("bos") is not False)
+        return {"tokens": [self._piece(token) for token in ids]}
+
+    def _detokenize(self, params: Params, data: Buffer) -> Answer:
+        """The text of whole ids; bytes that are no UTF-8 become U+FFFD."""
+        return {"text": self._session.tokenizer.decode(_ids(params["ids"])).decode(errors="replace")}
 
     def _stop(self, params: Params, data: Buffer) -> Answer:
         running = not self._session.finished
@@ -186,6 +223,14 @@ class App:
         return {**self._session.diagnostics()}
 
 
+def _ids(ids: object) -> list[int]:
+    """Token ids from JSON. Raises SessionError (TokenOutOfRange) for anything else."""
+    if isinstance(ids, list) and all(isinstance(token, int) and not isinstance(token, bool) for token in ids):
+        return ids
+    message = f"ids is {ids!r:.60}; it has to be a list of whole numbers, as tokenize gives them"
+    raise SessionError(ErrorCode.TOKEN_OUT_OF_RANGE, message, {"found": f"{ids!r:.60}"})
+
+
 def _prompt(params: Params, data: Buffer) -> str:
     """The `prompt` of a request, or where it has none, its data as UTF-8. Raises SessionError."""
     prompt = params["prompt"] if "prompt" in params else _text(bytes(data))
@@ -207,16 +252,16 @@ def _text(prompt: bytes) -> str:
         ) from error
 
 
-def _options(params: Params) -> tuple[object, bool]:
-    """The sampler's options, and whether `receipt` is true; absent is false. Raises OptionError for another value."""
+def _options(params: Params) -> tuple[object, bool, int | None]:
+    """The sampler's options, whether `receipt` is true, and `top_logprobs`; absent is false. Raises OptionError."""
     options = params.get("options")
     if not isinstance(options, dict):
-        return options, False
-    receipt = options.pop("receipt", False)
+        return options, False, None
+    receipt, top_logprobs = options.pop("receipt", False), top_logprobs_option(options.pop("top_logprobs", None))
     if not isinstance(receipt, bool):
         raise OptionError(ErrorCode.OPTION_OUT_OF_RANGE, f"receipt is {receipt!r:.60}; expected true or false",
                           {"option": "receipt"})
-    return options, receipt
+    return options, receipt, top_logprobs
 
 
 def _scale(params: Params) -> float | None:

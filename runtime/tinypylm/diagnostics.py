@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tinypylm.chat import can_chat
 from tinypylm.engine import Engine
 
 Figures = dict[str, str | int | float | None]
 
 NO_MODEL_FIGURES: Figures = dict.fromkeys((
-    "model_id", "family", "quantization", "vocab_size", "context_length", "file_bytes",
+    "model_id", "family", "quantization", "vocab_size", "context_length", "can_chat", "file_bytes",
     "model_load_ms", "emit_ms", "compile_ms", "module_bytes",
     "kv_cache", "kv_cache_bytes", "scratch_arena_bytes", "scratch_arena_peak_bytes", "planned_memory_bytes",
     "linear_memory_bytes",
@@ -48,7 +49,8 @@ def model_figures(engine: Engine, load_seconds: float) -> Figures:
     return {
         "model_id": _name(engine.model.metadata), "family": config.family.name.lower(),
         "quantization": config.quantization.label, "vocab_size": config.vocab_size,
-        "context_length": config.context_length, "file_bytes": engine.model.file_bytes,
+        "context_length": config.context_length, "can_chat": can_chat(engine.model.metadata),
+        "file_bytes": engine.model.file_bytes,
         "model_load_ms": _ms(load_seconds), "emit_ms": round(engine.emit_ms, 3),
         "compile_ms": round(engine.compile_ms, 3), "module_bytes": engine.module_bytes,
         "kv_cache": plan.kv_cache, "kv_cache_bytes": plan.kv_cache_bytes,

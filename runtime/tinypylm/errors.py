@@ -39,6 +39,8 @@ class ErrorCode(StrEnum):
     EMPTY_PROMPT = "EmptyPrompt"
     PROMPT_NOT_UTF8 = "PromptNotUtf8"
     CONTEXT_EXCEEDED = "ContextExceeded"
+    NO_CHAT_FORMAT = "NoChatFormat"
+    UNUSABLE_MESSAGES = "UnusableMessages"
     MODEL_NOT_LOADED = "ModelNotLoaded"
     NO_CONTEXT = "NoContext"
     OUTPUT_BUFFER_EXCEEDED = "OutputBufferExceeded"

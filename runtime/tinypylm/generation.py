@@ -13,12 +13,13 @@ from tinypylm.engine import Engine
 from tinypylm.options import SamplingOptions
 from tinypylm.output import Output
 from tinypylm.recording import Recording
+from tinypylm.sampler import likeliest
 from tinypylm.tokenizer import Tokenizer
 
 FinishReason = Literal["stop", "length", "context", "cancelled"]
 Deadline = Callable[[], bool]
-Deliver = Callable[[int, str, float, int], object]
-"""Takes the fields of a TokenEvent as soon as the token is chosen."""
+Deliver = Callable[..., object]
+"""Takes the fields of a TokenEvent as soon as the token is chosen; the last one only where it was asked for."""
 
 
 @dataclass(slots=True)
@@ -26,14 +27,16 @@ class TokenEvent:
     """One sampled token.
 
     text is what became safe to give out with it: perhaps nothing, perhaps more than its own bytes. logprob is
-    that of the model's own distribution, before penalty and temperature. index counts from the prompt on. Not
-    frozen: that would make each three times as slow to create.
+    that of the model's own distribution, before penalty and temperature. index counts from the prompt on. likeliest
+    is (id, logprob) of the best tokens there were; None where they were not asked for. Not frozen: that would make
+    each three times as slow to create.
     """
 
     id: int
     text: str
     logprob: float
     index: int
+    likeliest: tuple[tuple[int, float], ...] | None = None
 
 
 class Generation:
@@ -48,11 +51,12 @@ class Generation:
         output_limit_bytes: int,
         cached_ids: Sequence[int] = (),
         recording: Recording | None = None,
+        top_logprobs: int | None = None,
     ):
         started = perf_counter()
         self.context = Context(engine, prompt_ids, options, cached_ids, recording)
         self.pace = Pace(len(prompt_ids), self.context.reused_tokens, started_at=started)
-        self._options = options
+        self._options, self._engine, self._top_logprobs = options, engine, top_logprobs
         self._eos_id = engine.config.eos_id
         self._output = Output(tokenizer, options.stop_strings, output_limit_bytes)
         self._steps = tokenizer.stream()
@@ -85,7 +89,10 @@ class Generation:
         reason = self._ending(token, count)
         if reason is not None:
             text += output.finish()
-        deliver(token, text, logprob, count - 1)
+        if self._top_logprobs is None:
+            deliver(token, text, logprob, count - 1)
+        else:
+            deliver(token, text, logprob, count - 1, likeliest(self._engine, self._top_logprobs))
         return reason
 
     def _ending(self, token: int, count: int) -> FinishReason | None:
@@ -103,7 +110,10 @@ class Generation:
         text = self._steps.push(token)
         self.pace.decode_seconds += perf_counter() - started
         self.pace.decode_passes += self.context.fed_tokens - fed_before
-        return TokenEvent(token, text, logprob, self.context.generated_tokens - 1)
+        event = TokenEvent(token, text, logprob, self.context.generated_tokens - 1)
+        if self._top_logprobs is not None:
+            event.likeliest = likeliest(self._engine, self._top_logprobs)
+        return event
 
     def cancel(self) -> str:
         """The text that was held back when the generation was stopped."""

@@ -15,6 +15,7 @@ MAX_TEMPERATURE = 100.0
 MIN_PENALTY = 0.1
 MAX_PENALTY = 10.0
 MAX_SEED = 2**64 - 1
+MAX_TOP_LOGPROBS = 20
 MAX_STOP_STRINGS = 16
 MAX_STOP_CHARACTERS = 256
 
@@ -64,6 +65,12 @@ class SamplingOptions:
         return cls(**converted)  # type: ignore[arg-type]  # __post_init__ checks the types
 
 
+def top_logprobs_option(value: object) -> int | None:
+    """How many of the likeliest tokens to tell with each, from a JSON value; None for none. Raises OptionError."""
+    _require("top_logprobs", value, lambda n: n is None or _is_whole(n, 0, MAX_TOP_LOGPROBS), _TOP_LOGPROBS_RULE)
+    return cast(int | None, value)
+
+
 def kv_cache_option(value: object) -> KVCache:
     """How to keep keys and values, from a JSON value. Raises OptionError."""
     _require("kv_cache", value, lambda name: name in list(KVCache), " or ".join(KVCache))
@@ -73,6 +80,7 @@ def kv_cache_option(value: object) -> KVCache:
 _TEMPERATURE_RULE = f"0 (greedy), or a number from {MIN_TEMPERATURE} to {MAX_TEMPERATURE:g}"
 _TOP_K_RULE = f"a whole number, 1 to {MAX_CANDIDATES}"
 _SEED_RULE = f"a whole number, 0 to {MAX_SEED}"
+_TOP_LOGPROBS_RULE = f"a whole number, 0 to {MAX_TOP_LOGPROBS}, or left out"
 _MAX_TOKENS_RULE = "a whole number, at least 1"
 _PENALTY_RULE = f"a number from {MIN_PENALTY} to {MAX_PENALTY:g} (1 changes nothing)"
 _STOP_STRINGS_RULE = f"at most {MAX_STOP_STRINGS} texts of 1 to {MAX_STOP_CHARACTERS} characters"

@@ -106,6 +106,15 @@ def _drawing(source: LogitsSource, options: SamplingOptions) -> Sampler:
     return choose
 
 
+def likeliest(source: LogitsSource, count: int) -> tuple[tuple[int, float], ...]:
+    """(token, its log-probability) of the `count` likeliest in the model's own distribution, best first."""
+    if count == 0:
+        return ()
+    found = source.candidates(count, 1.0, 1.0)
+    logprob = _logprob_of(source, 1.0)
+    return tuple((token, logprob(found, index)) for index, token in enumerate(found.ids))
+
+
 def _logprob_of(source: LogitsSource, penalty: float) -> Callable[[Candidates, int], float]:
     """log p(token) = its logit before penalty and temperature - log_sum_exp of all of them."""
     pack, unpack, raw_logit = _F32.pack, _F32.unpack, source.raw_logit

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from tinypylm.adapters import AdapterStack, Applied, Package
+from tinypylm.chat import ChatFormat
 from tinypylm.config import ModelConfig
 from tinypylm.diagnostics import NO_MODEL_FIGURES, Figures, Pace, adapter_figures, model_figures
 from tinypylm.engine import Engine
@@ -63,20 +64,27 @@ class Session:
     @property
     def engine(self) -> Engine:
         """The loaded model itself, free to be used between generations. Raises SessionError (ModelNotLoaded)."""
-        self._require_model()
-        return self._loaded.engine
+        return self._require_model().engine
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The loaded model's. Raises SessionError (ModelNotLoaded)."""
+        return self._require_model().tokenizer
+
+    @property
+    def chat(self) -> ChatFormat:
+        """How the loaded model tells turns apart. Raises SessionError (ModelNotLoaded, NoChatFormat)."""
+        return ChatFormat.of(self._require_model().engine.model.metadata)
 
     @property
     def model_sha256(self) -> str:
         """Of the file that was loaded; the first time, this hashes it. Raises SessionError (ModelNotLoaded)."""
-        self._require_model()
-        return self._loaded.adapters.base_sha256
+        return self._require_model().adapters.base_sha256
 
     @property
     def applied_adapters(self) -> tuple[Applied, ...]:
         """In the order in which they were applied. Raises SessionError (ModelNotLoaded)."""
-        self._require_model()
-        return tuple(self._loaded.adapters.applied)
+        return tuple(self._require_model().adapters.applied)
 
     @property
     def prompt_ids(self) -> tuple[int, ...]:
@@ -104,15 +112,18 @@ class Session:
         self.state = self._after(Event.LOADED)
         return self.diagnostics()
 
-    def start(self, prompt: str, options: SamplingOptions, recording: Recording | None = None) -> None:
+    def start(
+        self, prompt: str, options: SamplingOptions, recording: Recording | None = None, top_logprobs: int | None = None
+    ) -> None:
         """A new context, in which `advance` reads the prompt and continues it.
 
         Tokens that the prompt shares with the beginning of the context before it stay in the KV cache: the same
         bits as a new computation would put there. A prompt may fill the context: then one token can follow it.
+        With `top_logprobs` every token says which so many were the likeliest.
         Raises SessionError EmptyPrompt or ContextExceeded, which leave the old context as it was.
         """
         following = self._after(Event.START)
-        self._begin(following, self._encoded(prompt), options, recording)
+        self._begin(following, self._encoded(prompt), options, recording, top_logprobs)
 
     def start_from_ids(
         self, prompt_ids: Sequence[int], options: SamplingOptions, recording: Recording | None = None
@@ -125,11 +136,13 @@ class Session:
         return text
 
     def _begin(
-        self, following: State, ids: Sequence[int], options: SamplingOptions, recording: Recording | None
+        self, following: State, ids: Sequence[int], options: SamplingOptions, recording: Recording | None,
+        top_logprobs: int | None = None,
     ) -> None:
         cached_ids = self._generation.context.fed_ids if self._generation else ()
         self._generation = Generation(
-            self._loaded.engine, self._loaded.tokenizer, ids, options, self._output_limit_bytes, cached_ids, recording)
+            self._loaded.engine, self._loaded.tokenizer, ids, options, self._output_limit_bytes, cached_ids, recording,
+            top_logprobs)
         self.state, self.finish_reason, self._failure = following, None, None
 
     def advance(self, deadline: Deadline) -> list[TokenEvent]:
@@ -247,6 +260,11 @@ class Session:
             "threads": self._host.threads, "engine": self._host.name, "last_error_code": self.last_error_code,
         }
 
+    def _require_model(self) -> _Loaded:
+        if self._model is None:
+            raise self._refusal(ErrorCode.MODEL_NOT_LOADED, "no model is loaded: load one first", {})
+        return self._model
+
     @property
     def _loaded(self) -> _Loaded:
         assert self._model is not None, "every state but NO_MODEL has a model"
@@ -295,10 +313,6 @@ class Session:
                 f"the context is full: it holds {length} tokens, no other finds place; start another prompt",
                 {"prompt_tokens": len(self.prompt_ids), "context_length": length},
             )
-
-    def _require_model(self) -> None:
-        if self._model is None:
-            raise self._refusal(ErrorCode.MODEL_NOT_LOADED, "no model is loaded: load one first", {})
 
     def _refusal(self, code: ErrorCode, message: str, detail: Detail) -> SessionError:
         self.last_error_code = code

@@ -10,7 +10,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from tests.session.scripted_model import BOS, EOS, scripted_model
+from tests.session.scripted_model import ANSWER, BOS, CHAT, EOS, scripted_model
 from tinypylm_tools.cli import main
 from tinypylm_tools.terminal import without_controls
 
@@ -46,6 +46,28 @@ def test_json_holds_what_is_needed_to_run_it_again(model):
     assert set(story["timings"]) == {
         "load_ms", "prompt_tokens_per_second", "decode_tokens_per_second", "time_to_first_token_ms"}
     assert all(value > 0 for value in story["timings"].values())
+
+
+def test_a_message_is_answered_by_a_model_that_was_made_for_it(model):
+    model.write_bytes(scripted_model(ANSWER, chat=CHAT))
+    result = generate(model, "--prompt", "hi", "--chat", "--temperature", "0", "--json")
+    story = json.loads(result.stdout)
+    assert bytes(story["prompt_ids"][1:]) == b"\nU:hi\nA>"
+    assert (story["text"], story["finish_reason"]) == ("helo", "stop")
+
+
+def test_the_space_before_an_answer_is_no_part_of_it(model):
+    spaced = {"user_prefix": "U: ", "assistant_prefix": "A> "}
+    model.write_bytes(scripted_model(b"> heloU:xyz", chat=spaced))
+    answer = ["--prompt", "hi", "--chat", "--temperature", "0"]
+    assert generate(model, *answer).stdout == "helo\n"
+    assert json.loads(generate(model, *answer, "--json").stdout)["text"] == "helo"
+
+
+def test_a_message_to_another_model_is_refused(model):
+    result = generate(model, "--prompt", "hi", "--chat")
+    assert result.exit_code == 1
+    assert "was not made for chat" in result.output
 
 
 def test_json_and_stream_give_the_same_text(model):

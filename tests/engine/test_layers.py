@@ -11,7 +11,7 @@ import pytest
 
 ORDER = [
     "errors", "identity", "config", "memory", "canonical", "quant", "format", "wasm", "kernels", "families", "hosts",
-    "engine", "adapters", "tokenizer", "options", "sampler", "diagnostics", "recording", "session", "telemetry",
+    "engine", "adapters", "tokenizer", "options", "sampler", "chat", "diagnostics", "recording", "session", "telemetry",
     "provenance", "selector", "assembly", "receipts", "replay", "app",
 ]
 HOSTS = {"hosts/browser.py": {"js", "pyodide"}, "hosts/native.py": {"wasmtime"}}

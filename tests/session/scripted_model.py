@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from tinypylm.canonical import JsonObject
 from tinypylm.config import DType, Family, ModelConfig, Role, expected_tensors
 from tinypylm.format import Vocabulary
 from tinypylm.format.vocabulary import PreTokenizer, TokenKind
@@ -18,10 +19,18 @@ BOS, EOS = 256, 257
 HIDDEN = 64
 
 
-def scripted_model(script: bytes, *, context_length: int = 64, ends: bool = True) -> bytes:
+CHAT = {"system_prefix": "S:", "system_suffix": ".", "user_prefix": "\nU:", "assistant_prefix": "\nA>"}
+"""Prefixes for `scripted_model(ANSWER, chat=CHAT)`, which answers everything with "helo" and goes on as the user."""
+ANSWER = b">helo\nU:xyz"
+
+
+def scripted_model(
+    script: bytes, *, context_length: int = 64, ends: bool = True, chat: dict[str, str] | None = None
+) -> bytes:
     """A `.slm` file with byte tokens: after script[i] comes script[i + 1], after the last byte the end token.
 
-    No byte may occur twice in the script. Where `ends` is false the script starts again instead.
+    No byte may occur twice in the script. Where `ends` is false the script starts again instead. `chat` goes into its
+    metadata.
     """
     assert len(set(script)) == len(script)
     following = dict(pairwise(script)) | {script[-1]: EOS if ends else script[0]}
@@ -29,16 +38,16 @@ def scripted_model(script: bytes, *, context_length: int = 64, ends: bool = True
     output = np.zeros_like(signs)
     for token, successor in following.items():
         output[successor] += signs[token]
-    return sealed(config(context_length), {Role.TOK_EMBEDDINGS: signs, Role.OUTPUT: output})
+    return sealed(config(context_length), {Role.TOK_EMBEDDINGS: signs, Role.OUTPUT: output}, chat=chat)
 
 
-def bigram_model(logits: np.ndarray, context_length: int = 64) -> bytes:
+def bigram_model(logits: np.ndarray, context_length: int = 64, chat: dict[str, str] | None = None) -> bytes:
     """A `.slm` file whose raw logits after token t are logits[t] (f32[259, 259]), up to f32 rounding."""
     one_hot = np.zeros((259, 288), np.float32)
     one_hot[:, :259] = np.eye(259) * np.sqrt(288)
     output = np.zeros((259, 288), np.float32)
     output[:, :259] = logits.T / np.sqrt(288)
-    return sealed(config(context_length, hidden=288), {Role.TOK_EMBEDDINGS: one_hot, Role.OUTPUT: output})
+    return sealed(config(context_length, hidden=288), {Role.TOK_EMBEDDINGS: one_hot, Role.OUTPUT: output}, chat=chat)
 
 
 def config(context_length: int, hidden: int = HIDDEN) -> ModelConfig:
@@ -67,7 +76,7 @@ def token_model(tokens: list[bytes], name: str) -> bytes:
 
 def sealed(
     model_config: ModelConfig, tensors: dict[Role, np.ndarray], vocabulary: Vocabulary | None = None,
-    name: str = "scripted",
+    name: str = "scripted", chat: dict[str, str] | None = None,
 ) -> bytes:
     """The file with these tensors; norms are ones, all other tensors zeros."""
     payloads = {}
@@ -75,4 +84,5 @@ def sealed(
         fill = np.ones if spec.role in (Role.FINAL_NORM, Role.ATTN_NORM, Role.MLP_NORM) else np.zeros
         values = tensors.get(spec.role, fill(spec.shape, np.float32)) if spec.layer is None else fill(spec.shape)
         payloads[spec.role, spec.layer] = Payload(DType.F32, values.astype("<f4").tobytes())
-    return seal(model_config, payloads, vocabulary, {"name": name})
+    metadata: JsonObject = {"name": name} if chat is None else {"name": name, "chat": {**chat}}
+    return seal(model_config, payloads, vocabulary, metadata)

@@ -41,6 +41,7 @@ def desk(shared_desk: Desk) -> Iterator[Desk]:
 
 DEFAULTS = """() => {
   for (const control of document.querySelectorAll("textarea, .options input")) control.value = control.defaultValue;
+  document.querySelector("#receipts").open = false;
 }"""
 
 

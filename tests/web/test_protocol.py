@@ -62,7 +62,7 @@ def test_every_code_of_the_page_is_documented():
 
 def test_every_member_of_the_api_is_documented():
     members = re.findall(r"^    (?:get )?(\w+)[(:,]", SOURCES["api.js"].split("function generate")[0], re.MULTILINE)
-    assert len(members) == 13
+    assert len(members) == 14
     assert set(members) == set(re.findall(r"`(\w+)(?:\(.*?\))?`", first_column("`window.tinypylm`")))
 
 

@@ -1,7 +1,8 @@
 // @ts-check
 // The prompt, the buttons and the sampling options. A button is enabled when the store allows its event.
 
-import { plain } from "../api.js";
+import { plain } from "../generation.js";
+import { isChatting } from "../store.js";
 import { element } from "./element.js";
 
 /**
@@ -17,27 +18,62 @@ const BUTTONS = Object.freeze(["generate", "step", "stop", "clear", "reset", "fr
 /**
  * @param {Store} store
  * @param {Actions} actions
+ * @param {import("../conversation.js").Conversation} conversation
  * @param {(work: Promise<unknown>) => void} settle
  */
-export function mountControls(store, actions, settle) {
+export function mountControls(store, actions, conversation, settle) {
   const prompt = element("prompt", HTMLTextAreaElement);
+  const generate = () => (isChatting(store.snapshot) ? send(prompt, conversation) : actions.generate(prompt.value, readOptions()));
   /** @type {Record<string, () => unknown>} */
   const press = {
-    generate: () => settle(actions.generate(prompt.value, readOptions())),
+    generate: () => settle(generate()),
     step: () => settle(actions.step()),
     stop: () => settle(actions.stop()),
-    clear: () => actions.clear(),
+    clear: () => {
+      actions.clear();
+      conversation.clear();
+    },
     reset: () => settle(actions.reset()),
     free: () => settle(actions.free()),
   };
   for (const id of BUTTONS) element(id, HTMLButtonElement).addEventListener("click", () => press[id]?.());
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && store.allows("stop")) press["stop"]?.();
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target === prompt) press["generate"]?.();
+    if (event.target !== prompt || !asksFor(event, isChatting(store.snapshot))) return;
+    event.preventDefault();
+    press["generate"]?.();
   });
-  store.subscribe(() => {
-    for (const id of BUTTONS) element(id, HTMLButtonElement).disabled = !store.allows(id);
+  store.subscribe((snapshot) => {
+    for (const id of BUTTONS) {
+      const ofTexts = id === "step" && isChatting(snapshot); // a step knows no end of a turn
+      element(id, HTMLButtonElement).disabled = ofTexts || !store.allows(id);
+    }
   });
+}
+
+/**
+ * Whether a key in the prompt means Generate: Ctrl+Enter, and in a chat Enter alone, unless it ends a composition.
+ * @param {KeyboardEvent} event
+ * @param {boolean} chatting
+ */
+function asksFor({ key, ctrlKey, metaKey, shiftKey, isComposing }, chatting) {
+  return key === "Enter" && (ctrlKey || metaKey || (chatting && !shiftKey && !isComposing));
+}
+
+/**
+ * The message leaves the prompt, and comes back if it is refused.
+ * @param {HTMLTextAreaElement} prompt
+ * @param {import("../conversation.js").Conversation} conversation
+ */
+async function send(prompt, conversation) {
+  const message = prompt.value;
+  prompt.value = "";
+  try {
+    await conversation.say(message, readOptions());
+  } catch (error) {
+    if (prompt.value === "") prompt.value = message;
+    throw error;
+  }
 }
 
 /** The options as they stand. What is not a number goes on as text: the runtime refuses it by name. */

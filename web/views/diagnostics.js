@@ -29,7 +29,7 @@ const GROUPS = Object.freeze([
   ]],
   ["Model", [
     ["model_id", "Model"], ["family", "Family"], ["quantization", "Quantization"], ["vocab_size", "Vocabulary"],
-    ["context_length", "Context (tokens)"],
+    ["context_length", "Context (tokens)"], ["can_chat", "Made for chat"],
   ]],
   ["Assembly", [
     ["module_0_phase", "module.0.phase"], ["module_1_phase", "module.1.phase"], ["module_2_phase", "module.2.phase"],

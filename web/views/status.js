@@ -2,6 +2,7 @@
 // #status and #progress: the state in words, the last error with what to try, bytes while something loads.
 
 import { megabytes } from "../megabytes.js";
+import { isChatting } from "../store.js";
 import { element } from "./element.js";
 
 /**
@@ -23,6 +24,12 @@ const SENTENCES = Object.freeze({
   "assembly-rejected": () => "The model's evidence was refused.",
   "manifest-drift": () => "The page's own files are not those of its manifest.",
   "runtime-failed": () => "The runtime has stopped.",
+});
+
+/** @type {Partial<typeof SENTENCES>} where a message is answered */
+const CHAT_SENTENCES = Object.freeze({
+  "model-ready": (label) => `${label} is loaded. Say something.`,
+  "context-ready": () => "Your turn.",
 });
 
 /**
@@ -47,10 +54,12 @@ export function mountStatus(store, ways) {
  * @param {HTMLElement} status
  * @param {Snapshot} snapshot
  */
-function showState(status, { state, modelLabel, notice }) {
+function showState(status, snapshot) {
+  const { state, modelLabel, notice } = snapshot;
   const [sentence, detail] = /** @type {HTMLCollectionOf<HTMLElement>} */ (status.children);
   if (sentence === undefined || detail === undefined) return;
-  setText(sentence, SENTENCES[state](modelLabel ?? NO_MODEL));
+  const say = (isChatting(snapshot) ? CHAT_SENTENCES[state] : undefined) ?? SENTENCES[state];
+  setText(sentence, say(modelLabel ?? NO_MODEL));
   setText(detail, notice?.message ?? "");
   detail.hidden = notice === null;
   status.dataset["code"] = detail.dataset["code"] = notice?.code ?? "";

@@ -21,12 +21,17 @@ export class Transcript {
   #pending = "";
   #frame = 0;
 
-  /** @param {string} prompt */
-  begin(prompt) {
+  /**
+   * @param {string} prompt
+   * @param {boolean} [is_turn] of a conversation, whose sides are named
+   */
+  begin(prompt, is_turn = false) {
     this.flush();
     const entry = document.createElement("p");
+    const [you, model] = is_turn ? [[span("who", "You")], [span("who", "Model")]] : [[], []];
     this.#text = span("text", "");
-    entry.append(span("prompt", prompt), this.#text);
+    entry.classList.toggle("turn", is_turn);
+    entry.append(...you, span("prompt", prompt), ...model, this.#text);
     this.#write(() => this.#root.append(entry));
   }
 
@@ -40,7 +45,8 @@ export class Transcript {
   end(reason) {
     this.flush();
     const entry = this.#text?.parentElement;
-    if (entry) this.#write(() => void (entry.dataset["note"] = NOTES[reason] ?? reason));
+    const isUsual = reason === "stop" && entry?.classList.contains("turn"); // every answer ends so
+    if (entry && !isUsual) this.#write(() => void (entry.dataset["note"] = NOTES[reason] ?? reason));
   }
 
   clear() {

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from tinypylm.chat import Turn
 from tinypylm.hosts.native import NativeHost
 from tinypylm.memory import KVCache
 from tinypylm.options import SamplingOptions
@@ -29,6 +30,8 @@ _INTERRUPTED = 130
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--prompt", required=True, metavar="TEXT", help="The text to continue.")
+@click.option("--chat", "is_message", is_flag=True,
+              help="Answer the prompt as a message; for a model that was made for chat.")
 @click.option("--temperature", type=float, default=_DEFAULTS.temperature, show_default=True,
               help="0 takes the best token always; higher is more varied.")
 @click.option("--top-k", type=int, default=_DEFAULTS.top_k, show_default=True,
@@ -53,8 +56,8 @@ _INTERRUPTED = 130
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end instead of streaming.")
 @click.pass_context
 def command(
-    context: click.Context, /, model: Path, prompt: str, kv_cache: str, as_json: bool, adapters: tuple[str, ...],
-    receipt: Path | None, **options: object,
+    context: click.Context, /, model: Path, prompt: str, is_message: bool, kv_cache: str, as_json: bool,
+    adapters: tuple[str, ...], receipt: Path | None, **options: object,
 ) -> None:
     """Continue a prompt with the model in the file MODEL.
 
@@ -73,9 +76,12 @@ def command(
         path, scale = read_scaled(adapter)
         session.apply_adapter(open_package(path).data, scale)
     writer = Writer()
+    lead = session.chat.lead if is_message else ""
+    if is_message:
+        prompt, sampling = session.chat.prompt([Turn("user", prompt)]), session.chat.ending(sampling)
     recorder = Recorder(session, sampling) if receipt else None
     session.start(prompt, sampling, recorder.recording if recorder else None)
-    ids, text = tell(session, (lambda piece: None) if as_json else writer.write)
+    ids, text = tell(session, (lambda piece: None) if as_json else writer.write, lead)
     if receipt and recorder:
         write_atomically(receipt, recorder.receipt())
     if as_json:
@@ -88,14 +94,18 @@ def command(
         context.exit(_INTERRUPTED)
 
 
-def tell(session: Session, write: Callable[[str], None]) -> tuple[list[int], str]:
-    """Runs the started generation to its end or to Ctrl-C; the generated ids and their text, which was also written."""
+def tell(session: Session, write: Callable[[str], None], lead: str = "") -> tuple[list[int], str]:
+    """Runs the started generation to its end or to Ctrl-C; the generated ids and their text, which was also written.
+
+    A `lead` that the text begins with is left out.
+    """
     ids: list[int] = []
     pieces: list[str] = []
 
     def give_out(piece: str) -> None:
+        said = piece if any(pieces) else piece.removeprefix(lead)
         pieces.append(piece)
-        write(piece)
+        write(said)
 
     with CtrlC() as ctrl_c:
         while not session.finished:
@@ -105,7 +115,7 @@ def tell(session: Session, write: Callable[[str], None]) -> tuple[list[int], str
             for event in session.advance(lambda: True):
                 ids.append(event.id)
                 give_out(event.text)
-    return ids, "".join(pieces)
+    return ids, "".join(pieces).removeprefix(lead)
 
 
 def summary(
