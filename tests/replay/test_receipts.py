@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,13 +18,14 @@ import tinypylm
 from tests.engine.models import loaded
 from tests.replay.runs import OPTIONS, PROMPT, fixture, opened, record, scale_bits, stack
 from tinypylm import canonical
-from tinypylm.errors import CanonicalError, OptionError, ProvenanceError
+from tinypylm.errors import CanonicalError, ErrorCode, OptionError, ProvenanceError
 from tinypylm.identity import runtime_sha256
 from tinypylm.memory import KVCache
 from tinypylm.options import SamplingOptions
 from tinypylm.receipts import options_of, parse_receipt
 from tinypylm.session import Session
 from tinypylm.tokenizer import Tokenizer
+from tinypylm_tools.commands.replay import PARTED, PARTED_ELSEWHERE
 from tinypylm_tools.model_file import open_model
 from tinypylm_tools.serving.wheel import build_wheel
 
@@ -214,3 +216,11 @@ def test_the_runtime_in_the_wheel_has_the_same_name(repo_root: Path, tmp_path: P
     file, digest = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
     assert ".whl" in file
     assert digest == runtime_sha256()
+
+
+def test_the_document_names_every_key_code_and_exit_status(receipt: bytes, repo_root: Path):
+    document = (repo_root / "docs" / "replay.md").read_text(encoding="utf-8")
+    named = set(re.findall("`([A-Za-z0-9_]+)`", document))
+    assert json.loads(receipt).keys() - named == set()
+    assert {str(code) for code in ErrorCode if code.name.startswith("RECEIPT_")} - named == set()
+    assert {PARTED, PARTED_ELSEWHERE} <= set(map(int, re.findall(r"^\| (\d) \|", document, re.MULTILINE)))

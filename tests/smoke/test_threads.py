@@ -12,14 +12,14 @@ from tests.replay.runs import MODELS, OPTIONS, PROMPT, fixture, opened, record
 
 pytestmark = [pytest.mark.browser, pytest.mark.engines]
 
-IN_THE_PAGE: dict[str, object] = OPTIONS | {"seed": str(OPTIONS["seed"]), "max_tokens": 20}
+IN_THE_PAGE: dict[str, object] = OPTIONS | {"seed": str(OPTIONS["seed"]), "max_tokens": 17}
 
 
 def test_threads(new_tab: Callable[[], Tab], server: str):
     tab, receipts = new_tab(), {}
     for kind in MODELS:
         session = opened(kind)
-        receipts[kind] = record(session, max_tokens=20)
+        receipts[kind] = record(session, max_tokens=17)
         session.free()
     for threads in (1, 2, 3, 4):
         desk = EngineDesk(tab, server, f"?threads={threads}")
