@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Sequence
 from functools import cache
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from tests.adapters.packages import matrices, model_file, package
 from tinypylm.adapters import PackageFormat
+from tinypylm.assembly import assemble
 from tinypylm.hosts.native import NativeHost
 from tinypylm.memory import KVCache
 from tinypylm.options import SamplingOptions
@@ -46,10 +48,11 @@ def opened(kind: str, adapters: Stack = (), kv_cache: KVCache = KVCache.F32, thr
     return session
 
 
-def of_file(name: str) -> bytes:
-    """The receipt of the generation on a model of the registry."""
-    session = Session(NativeHost())
-    session.load((FIXTURES.parent / f"{name}.slm").read_bytes())
+def of_entry(name: str) -> bytes:
+    """The receipt of the generation on an entry of the registry, assembled with its adapters."""
+    session, models = Session(NativeHost()), FIXTURES.parent
+    plan = json.loads((models / "evidence" / name / "plan.json").read_bytes())
+    assemble(session, name, {fetch["component"]: (models / fetch["path"]).read_bytes() for fetch in plan["fetches"]})
     receipt = record(session)
     session.free()
     return receipt

@@ -10,10 +10,13 @@ import json
 import pytest
 
 from tests.engines.desk import EngineDesk
-from tests.replay.runs import MODELS, OPTIONS, PROMPT, fixture, of_file, opened, record, stack
+from tests.replay.runs import MODELS, OPTIONS, PROMPT, fixture, of_entry, opened, record, stack
 from tinypylm import canonical
 
 pytestmark = [pytest.mark.browser, pytest.mark.engines]
+
+ENTRIES = ("storyteller-2m-f32", "storyteller-2m-q8_0", "storyteller-2m-q4_0", "storyteller-2m-fairytales")
+"""Of the registry; the last has two adapters."""
 
 IN_THE_PAGE: dict[str, object] = OPTIONS | {"seed": str(OPTIONS["seed"])}
 
@@ -22,8 +25,9 @@ def test_replay(engine_desk: EngineDesk):
     desk = engine_desk
     for kind in MODELS:
         with_and_without_adapters(desk, kind)
-        desk.choose(f"storyteller-2m-{kind}")
-        receipt = of_file(f"storyteller-2m-{kind}")
+    for entry in ENTRIES:
+        desk.choose(entry)
+        receipt = of_entry(entry)
         the_page_agrees(desk, receipt)
     altered_ones_are_found(desk, receipt)
 
