@@ -26,7 +26,7 @@ def test_a_port_in_use_gives_one_line_and_the_option_that_helps(repo_root: Path)
         port = holder.getsockname()[1]
         done = run(repo_root, "--port", str(port))
     assert (done.returncode, done.stdout) == (1, "")
-    advice = f"Try another: python serve.py --port {port % 65_535 + 1} (0 picks a free one)"
+    advice = f"Try another: --port {port % 65_535 + 1} (0 picks a free one)"
     assert done.stderr == f"Port {port} on 127.0.0.1 is in use. {advice}\n"
 
 
