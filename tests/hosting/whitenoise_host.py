@@ -1,4 +1,4 @@
-"""WhiteNoise, somebody else's static server, on an exported site under a path: `python -m tests.hosting.whitenoise_host`.
+"""WhiteNoise, somebody else's static server, on an exported site under a path; hosts.py starts it.
 
 The fields that it adds are read from the site's `_headers`, by the rules that the hosts publish for that file.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tinypylm.errors import SlmError
@@ -44,7 +45,19 @@ def check(place: Place) -> Findings:
             findings.unpinned.append(target)
         elif pins:
             findings.problems.append(f"{target} is served, but the runtime manifest does not name it")
+    if not findings.problems and MODELS + REGISTRY_PATH in routes:
+        findings.problems.extend(_unsupported(place))
     return findings
+
+
+def _unsupported(place: Place) -> Iterator[str]:
+    """Entries that their evidence does not support, though every file is the pinned one."""
+    data, registry = pinned.read_registry(place.models)
+    for entry in pinned.offered(registry):
+        try:
+            pinned.proven(place.models, data, str(entry["id"]))
+        except SlmError as error:
+            yield f"{entry['id']}: {error.message}"
 
 
 def _compare(target: str, route: Route | None, pin: tuple[int, str], findings: Findings) -> None:
