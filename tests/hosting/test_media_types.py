@@ -54,7 +54,7 @@ def test_where_no_script_runs_the_page_says_so_by_itself(visit: Open) -> None:
 
 
 def test_models_and_evidence_may_have_any_media_type(visit: Open) -> None:
-    names = (".slm", ".json", ".registry", ".ledger", ".whl", ".zip")
+    names = (".slm", ".json", ".registry", ".ledger", ".whl", ".zip", ".snapshot")
     desk = visit(dict.fromkeys(names, "text/plain"))
     desk.choose()
     assert desk.state == "model-ready"
