@@ -15,7 +15,7 @@ import pytest
 
 from tests.packaging.conftest import Installed
 from tests.web.desk import STORYTELLER, Desk
-from tinypylm_tools.serving.site import INSIDE_MODEL_BYTES
+from tinypylm_tools.serving.site import INSIDE_MODEL_BYTES, INSIDE_VERDICT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -41,7 +41,8 @@ def test_the_small_models_are_inside_and_no_other_file_of_that_kind(
     contents: dict[str, bytes], repo_root: Path
 ) -> None:
     every = json.loads((repo_root / "models/selector.registry").read_bytes())["models"]
-    small = {m["id"] for m in every if m["enabled"] and m["bytes"] <= INSIDE_MODEL_BYTES}
+    small = {m["id"] for m in every if m["enabled"] and m["bytes"] <= INSIDE_MODEL_BYTES
+             and m["verdict"] == INSIDE_VERDICT}
     inside = json.loads(contents[f"{SITE}models/selector.registry"])["models"]
     assert {model["id"] for model in inside} == small != {model["id"] for model in every}
     assert {name for name in contents if name.endswith(".slm")} == {f"{SITE}models/{model['file']}" for model in inside}

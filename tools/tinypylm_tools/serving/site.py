@@ -30,6 +30,7 @@ from .runtime_manifest import MANIFEST_PATH, named_files, opened
 
 HEADERS_PATH = "_headers"
 EVALUATION = "evaluation"
+INSIDE_VERDICT = "no parent"
 INSIDE_MODEL_BYTES = 4 << 20
 """The largest model that a built wheel carries: those of a few million parameters, in eight bits or four."""
 
@@ -61,10 +62,11 @@ def write_site(place: Place, folder: Path, names: Sequence[str] = (), *, replace
 
 
 def write_inside(place: Place, folder: Path) -> Written:
-    """What a built wheel carries: a site with the small models, and the sets that `tinypylm admit` evaluates with."""
+    """What a built wheel carries: a site with the small models that were trained, and the sets of `tinypylm admit`."""
     _, registry = pinned.read_registry(place.models)
-    small = [str(entry["id"]) for entry in pinned.offered(registry) if number(entry["bytes"]) <= INSIDE_MODEL_BYTES]
-    written = write_site(place, folder, small, replace=True)
+    inside = [str(entry["id"]) for entry in pinned.offered(registry)
+              if number(entry["bytes"]) <= INSIDE_MODEL_BYTES and entry["verdict"] == INSIDE_VERDICT]
+    written = write_site(place, folder, inside, replace=True)
     shutil.copytree(place.models / EVALUATION, folder / "models" / EVALUATION)
     return written
 
