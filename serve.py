@@ -14,6 +14,9 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(ROOT, "runtime"), os.path.join(ROOT, "tools")]
 
 if __name__ == "__main__":
-    from tinypylm_tools.serving.command import main
+    from pathlib import Path
 
-    sys.exit(main(ROOT))
+    from tinypylm_tools.serving.command import main
+    from tinypylm_tools.serving.place import place_of_tree
+
+    sys.exit(main(place_of_tree(Path(ROOT))))

@@ -475,7 +475,7 @@ export class Actions {
       this.#report(error);
       this.#store.dispatch("drifted", { modelId: null, modelLabel: null, progress: null });
     } else if (error instanceof PageError) {
-      this.#client.fail(error.message);
+      this.#client.fail(error);
     }
     throw error;
   }

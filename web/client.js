@@ -141,14 +141,14 @@ export class Client {
     },
   });
 
-  #misunderstood = (/** @type {any} */ { event }) => this.fail(`it reported "${event}", which is not in the protocol`);
+  #misunderstood = (/** @type {any} */ { event }) => this.#die(died(`it reported "${event}", which is not in the protocol`));
 
   /**
    * Ends the worker, and says so to who watches it.
-   * @param {string} reason
+   * @param {PageError} error
    */
-  fail(reason) {
-    this.#die(died(reason));
+  fail(error) {
+    this.#die(error);
   }
 
   /**

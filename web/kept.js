@@ -34,7 +34,8 @@ export function forget(name) {
 /** @returns {Promise<Kept[]>} */
 export function listKept() {
   return inCache(async (cache) => {
-    const responses = await Promise.all((await cache.keys()).map(async (key) => describe(key.url, await cache.match(key))));
+    const own = (await cache.keys()).filter(({ url }) => url.startsWith(FOLDER)); // another site of this host has others
+    const responses = await Promise.all(own.map(async (key) => describe(key.url, await cache.match(key))));
     return responses.flat();
   }, []);
 }

@@ -3,7 +3,17 @@
 // nothing waits for it; whoever starts Python asks at the end whether all of them agreed.
 
 import { canHash } from "./digest.js";
+import { PageError } from "./page-error.js";
 import { verifyLoaded, verifyResponse } from "./runtime-manifest.js";
+
+/**
+ * Without which browsers neither compile nor run a file; all others are read as bytes.
+ * @type {Readonly<Record<string, {expected: string, allowed: RegExp}>>} by the end of the name
+ */
+const MEDIA_TYPES = Object.freeze({
+  ".wasm": { expected: "application/wasm", allowed: /^application\/wasm$/i },
+  ".mjs": { expected: "text/javascript", allowed: /^(?:text|application)\/(?:x-)?(?:java|ecma)script *(?:;|$)/i },
+});
 
 export class Vendored {
   #address;
@@ -40,6 +50,7 @@ export class Vendored {
   async fetch(path) {
     const response = await fetch(this.url(path));
     if (!response.ok) throw new Error(`${response.url} was answered with status ${response.status}; run serve.py again`);
+    checkMediaType(response, path);
     if (canHash()) this.#begin(path, verifyResponse(response.clone(), `vendor/${path}`, this.#digests[path]));
     return response;
   }
@@ -51,6 +62,9 @@ export class Vendored {
   async import(path) {
     try {
       return await import(this.url(path));
+    } catch (error) {
+      checkMediaType(await fetch(this.url(path)), path); // all that an import says is that it failed
+      throw error;
     } finally {
       if (canHash()) this.#begin(path, verifyLoaded(this.url(path), `vendor/${path}`, this.#digests[path] ?? ""));
     }
@@ -69,4 +83,23 @@ export class Vendored {
     check.catch(() => undefined); // `agreed` meets it
     this.#checks.set(path, check);
   }
+}
+
+/**
+ * @param {Response} response
+ * @param {string} path
+ * @throws {PageError} MediaTypeWrong
+ */
+function checkMediaType({ headers, url }, path) {
+  const suffix = path.slice(path.lastIndexOf("."));
+  const rule = MEDIA_TYPES[suffix];
+  const found = headers.get("Content-Type") ?? "none";
+  if (rule === undefined || rule.allowed.test(found)) return;
+  const { expected } = rule;
+  throw new PageError(
+    "MediaTypeWrong",
+    `${url} came with the media type ${found}, expected ${expected}: browsers run it with no other. Have the host send ` +
+      `${suffix} files as ${expected}, then reload this page.`,
+    { url, found, expected },
+  );
 }

@@ -125,7 +125,7 @@ def make_clone(root: Path) -> Clone:
     shutil.copy(ROOT / "serve.py", root)
     for package in ("runtime/tinypylm", "tools/tinypylm_tools"):
         (root / package).mkdir(parents=True)
-        for name in ("__init__.py", "canonical.py", "errors.py"):
+        for name in ("__init__.py", "canonical.py", "errors.py", "file_bytes.py"):
             if (ROOT / package / name).exists():
                 shutil.copy(ROOT / package / name, root / package)
     serving = root / "tools/tinypylm_tools/serving"

@@ -20,7 +20,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[Limits], Running]]:
+def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     """Start a server with limits of one's own on a site of one's own."""
     with ExitStack() as stack:
-        yield lambda limits: stack.enter_context(running(make_site(tmp_path), limits))
+        yield lambda limits, **options: stack.enter_context(running(make_site(tmp_path), limits, **options))

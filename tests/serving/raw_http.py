@@ -28,6 +28,9 @@ class Answer:
     body: bytes
 
 
+ISOLATION = ("cross-origin-opener-policy", "cross-origin-embedder-policy")
+
+
 def ask(port: int, request: bytes) -> Answer:
     """The answer to `request`, whose security fields are looked at on every call."""
     with connect(port) as connection:

@@ -39,11 +39,12 @@ PATIENCE_SECONDS = 5
 
 
 @contextmanager
-def running(root: Path, limits: Limits) -> Iterator[Running]:
+def running(root: Path, limits: Limits, *, isolated: bool = True) -> Iterator[Running]:
     """A server on `root`; at the end none of its threads is left."""
     listeners = listen(["127.0.0.1"], 0)
     site = Running(port_of(listeners), root)
-    service = Service(site_of(site.port), build_routes(root), limits, site.log.append)
+    routes = build_routes(root / "web", root / "models")
+    service = Service(site_of(site.port), routes, limits, site.log.append, isolated)
     server = Server(listeners, service)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -67,10 +68,12 @@ def make_site(root: Path) -> Path:
         "web/vendor/engine.wasm": b"\0asm",
         "web/notes.unknown": b"no type of ours",
         "web/.hidden.js": b"hidden",
-        "web/\u00fc b.txt": b"a name to escape",
+        "web/tsconfig.json": b"{}",
+        "web/notes.md": b"for developers",
         "models/a.slm": MODEL,
         "models/empty.slm": b"",
         "models/selector.registry": b"{}",
+        "models/\u00fc b.txt": b"a name to escape",
         "secret.txt": b"beside the served folders",
     }
     for name, data in files.items():

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
+from tests.serving.raw_http import ISOLATION, read_all
 from tinypylm.errors import ErrorCode
 
 
@@ -26,7 +29,7 @@ def test_a_port_in_use_gives_one_line_and_the_option_that_helps(repo_root: Path)
         port = holder.getsockname()[1]
         done = run(repo_root, "--port", str(port))
     assert (done.returncode, done.stdout) == (1, "")
-    advice = f"Try another: python serve.py --port {port % 65_535 + 1} (0 picks a free one)"
+    advice = f"Try another: --port {port % 65_535 + 1} (0 picks a free one)"
     assert done.stderr == f"Port {port} on 127.0.0.1 is in use. {advice}\n"
 
 
@@ -51,6 +54,39 @@ def test_an_argument_that_means_nothing_is_refused(repo_root: Path, arguments: l
     done = run(repo_root, *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"serve.py: error: {'un' if arguments[0] == '--prot' else ''}" in done.stderr
+
+
+def test_open_opens_the_address_in_the_browser(repo_root: Path, server: str, tmp_path: Path) -> None:
+    assert server  # it has set web/vendor up
+    script = tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened.part; mv {tmp_path}/opened.part {tmp_path}/opened\n')
+    script.chmod(0o755)
+    command = [sys.executable, str(repo_root / "serve.py"), "--port", "0", "--open"]
+    environment = os.environ | {"BROWSER": f"{script} %s"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as one:
+        assert one.stdout
+        address = one.stdout.readline()
+        while not (tmp_path / "opened").exists():
+            time.sleep(0.02)
+        one.terminate()
+    assert (tmp_path / "opened").read_text() == address
+
+
+@pytest.mark.parametrize(("arguments", "isolated"), [([], True), (["--no-isolation"], False)])
+def test_isolation_is_sent_unless_it_is_declined(
+    repo_root: Path, server: str, arguments: list[str], isolated: bool
+) -> None:
+    assert server
+    command = [sys.executable, str(repo_root / "serve.py"), "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as one:
+        assert one.stdout
+        host = one.stdout.readline().rstrip("/\n").removeprefix("http://")
+        with socket.create_connection(("127.0.0.1", int(host.rpartition(":")[2]))) as client:
+            client.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            head = read_all(client).partition(b"\r\n\r\n")[0].decode().lower()
+        one.terminate()
+    assert [f"\r\n{name}: " in head for name in ISOLATION] == [isolated] * 2
+    assert "\r\ncontent-security-policy: default-src 'none'" in head
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

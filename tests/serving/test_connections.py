@@ -112,16 +112,30 @@ def test_a_file_cut_short_while_it_is_sent_ends_early(start: Start) -> None:
     assert 0 < len(parse(received).body) < LARGE_BYTES
 
 
-def test_many_clients_at_once_each_get_their_file(site: Running) -> None:
-    sizes: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: sizes.append(len(site.get("/models/large.slm").body))) for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sizes == [LARGE_BYTES] * 8
+def test_64_clients_at_once_each_get_their_file(start: Start) -> None:
+    """All are connected before the first is answered, and each reads a part before any reads the rest."""
+    site = start(Limits(linger_s=0.2))
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(site.port)) for _ in range(64)]
+        for client in clients:
+            client.sendall(large_file_request(site.port))
+        begun = [bytearray(client.recv(1000)) for client in clients]
+        sizes = [len(parse(bytes(head + read_all(client))).body) for head, client in zip(begun, clients, strict=True)]
+    assert sizes == [LARGE_BYTES] * 64
+
+
+def test_a_client_for_whom_the_system_has_no_thread_is_turned_away(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = start(Limits())
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(threading.Thread, "start", fail)
+        assert site.get("/").status == 503
+    assert site.get("/").status == 200
 
 
 def test_a_stop_ends_connections_that_are_still_open(start: Start) -> None:

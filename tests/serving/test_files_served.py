@@ -26,7 +26,7 @@ SIZE = len(MODEL)
         ("/vendor/engine.wasm", "application/wasm"),
         ("/models/a.slm", "application/octet-stream"),
         ("/models/selector.registry", "application/json"),
-        ("/%C3%BC%20b.txt", "text/plain; charset=utf-8"),
+        ("/models/%C3%BC%20b.txt", "text/plain; charset=utf-8"),
     ],
 )
 def test_a_file_is_served_whole_with_its_own_type(site: Running, target: str, media_type: str) -> None:
@@ -127,9 +127,9 @@ def test_a_range_holds_only_for_the_file_that_if_range_names(site: Running, vali
 
 
 def test_the_table_holds_regular_files_with_a_type_of_ours_and_the_page_twice(site: Running) -> None:
-    routes = build_routes(site.root)
+    routes = build_routes(site.root / "web", site.root / "models")
     assert set(routes) == {
-        "/", "/index.html", "/main.js", "/worker.js", "/views/a.mjs", "/vendor/engine.wasm", "/ü b.txt",
+        "/", "/index.html", "/main.js", "/worker.js", "/views/a.mjs", "/vendor/engine.wasm", "/models/ü b.txt",
         "/models/a.slm", "/models/empty.slm", "/models/large.slm", "/models/selector.registry",
     }  # fmt: skip
     assert routes["/"] is routes["/index.html"]

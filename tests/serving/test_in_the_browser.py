@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.serving.small_site import MODEL, Running
+from tinypylm_tools.serving.limits import Limits
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -47,6 +49,17 @@ def test_a_slice_of_a_model_can_be_fetched(opened: Page) -> None:
     fetched = """fetch("/models/a.slm", { headers: { Range: "bytes=0-107" } })
         .then(async (r) => [r.status, Array.from(new Uint8Array(await r.arrayBuffer()))])"""
     assert opened.evaluate(fetched) == [206, list(MODEL[:108])]
+
+
+def test_without_isolation_the_page_is_not_isolated_and_the_rest_of_the_policy_holds(
+    start: Callable[..., Running], page: Page, page_errors: list[str]
+) -> None:
+    port = start(Limits(), isolated=False).port
+    page.goto(f"http://localhost:{port}/")
+    assert page.evaluate("[crossOriginIsolated, typeof SharedArrayBuffer]") == [False, "undefined"]
+    script = "document.createElement('script').textContent = 'window.ran = 1'"
+    assert page.evaluate(f"() => {{ try {{ {script}; }} catch (error) {{ return error.name; }} }}") == "TypeError"
+    page_errors.clear()
 
 
 def test_another_origin_reaches_nothing(opened: Page, site: Running, page_errors: list[str]) -> None:

@@ -136,7 +136,8 @@ def test_a_target_without_one_plain_spelling_is_refused(site: Running, target: s
 
 MISSES = [
     "/nothing", "/Index.html", "/INDEX.HTML", "/index.html/", "/views", "/views/", "/models/", "/web/index.html",
-    "/notes.unknown", "/link.js", "/linked/secret.txt", "/linked/models/a.slm", "/secret.txt", "/serve.py", "/console",
+    "/notes.unknown", "/notes.md", "/tsconfig.json",
+    "/link.js", "/linked/secret.txt", "/linked/models/a.slm", "/secret.txt", "/serve.py", "/console",
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from tinypylm.errors import SlmError
 COMMANDS = {
     "pack": "Pack a checkpoint into a .slm file: Hugging Face, GGUF, llama2.c.",
     "train": "Train a model on texts, and pack it.",
-    "export": "Write a .slm file as a Hugging Face folder or as GGUF.",
+    "export": "Write a .slm file as a Hugging Face folder or as GGUF; or the page for a static host.",
     "inspect": "Show what a .slm file holds.",
     "verify": "Check a .slm file, and the evidence behind it where there is some.",
     "breed": "Make a model out of others: deltas, masks, merges, crossover.",
@@ -24,6 +24,7 @@ COMMANDS = {
     "generate": "Continue a prompt.",
     "replay": "Run the generation of a receipt again, and compare.",
     "stories": "Continue fifty beginnings, and count what is a story.",
+    "serve": "Serve the page on this machine.",
     "adapter": "Make, import, combine, inspect and apply adapter packages.",
     "logits": "Write the logits of every position of a prompt.",
     "bench": "Measure how fast a model runs here.",

@@ -18,23 +18,27 @@ from .admission import site_of
 from .connection import Service
 from .limits import Limits
 from .lock import LOCK_PATH, read_lock, write_lock
+from .place import Place
 from .routes import build_routes
 from .server import Server, listen, port_of
 from .terminal import Terminal
-from .vendor import relock, set_up
+from .vendor import complete, relock
 
+_FIRST_START = " The first start fetches Pyodide and micropip."
 _INTERRUPTED = 130  # what shells call a command that Ctrl-C ended
 
 
-def main(root: str, arguments: Sequence[str] | None = None) -> int:
+def main(place: Place, arguments: Sequence[str] | None = None, program: str = "serve.py") -> int:
     """Set up, serve until Ctrl-C, and return the exit status."""
-    options = _parser().parse_args(arguments)
+    options = _parser(program, is_clone=place.tree is not None).parse_args(arguments)
     terminal = Terminal()
     _on_interruption(signal.default_int_handler)
     try:
-        if options.lock:
+        if place.tree and options.lock:
             return _lock(terminal)
-        return _serve(Path(root), options, terminal)
+        if options.models:
+            place = place.with_models(options.models)
+        return _check(place, terminal) if options.check else _serve(place, options, terminal)
     except SlmError as error:
         terminal.say(str(error))
         return 1
@@ -43,11 +47,13 @@ def main(root: str, arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str, *, is_clone: bool) -> argparse.ArgumentParser:
+    called = f"python {program}" if program.endswith(".py") else program
     parser = argparse.ArgumentParser(
-        prog="serve.py",
-        description="Serve TinyPyLM's page on this machine. The first start fetches Pyodide and micropip.",
-        epilog="example: python serve.py --port 8080 --open",
+        prog=program,
+        description="Serve TinyPyLM's page on this machine." + is_clone * _FIRST_START,
+        epilog=f"  Example:\n    {called} --port 8080 --open",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--port", type=_port, default=8000, help="0 picks a free one (default: %(default)s)")
     parser.add_argument(
@@ -59,9 +65,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument(
-        "--lock", action="store_true",
-        help=f"fetch the versions that {LOCK_PATH.name} names, write their digests into it, and end",
+        "--models", type=Path, metavar="FOLDER", help="offer the models of this folder's selector.registry"
+    )
+    parser.add_argument(
+        "--no-isolation", action="store_true",
+        help="send neither COOP nor COEP: the page as hosts without these headers show it, with one thread",
     )  # fmt: skip
+    parser.add_argument(
+        "--check", action="store_true",
+        help="compare every served file with the runtime manifest and the registry, and end with status 0 or 1",
+    )  # fmt: skip
+    if is_clone:
+        parser.add_argument(
+            "--lock", action="store_true",
+            help=f"fetch the versions that {LOCK_PATH.name} names, write their digests into it, and end",
+        )  # fmt: skip
     return parser
 
 
@@ -80,7 +98,7 @@ def _addresses(text: str) -> tuple[str, ...]:
         raise argparse.ArgumentTypeError(f"{text!r} is neither an IP address nor localhost") from None
 
 
-def _serve(root: Path, options: argparse.Namespace, terminal: Terminal) -> int:
+def _serve(place: Place, options: argparse.Namespace, terminal: Terminal) -> int:
     foreign = [host for host in options.host if not ipaddress.ip_address(host).is_loopback]
     if foreign and not options.unsafe_bind:
         terminal.say(f"{foreign[0]} can be reached from other machines. Add --unsafe-bind if that is wanted.")
@@ -88,8 +106,8 @@ def _serve(root: Path, options: argparse.Namespace, terminal: Terminal) -> int:
     with contextlib.ExitStack() as opened:
         # A busy port is reported before anything is fetched.
         listeners = [opened.enter_context(listener) for listener in listen(options.host, options.port)]
-        set_up(root, terminal)
-        server = Server(listeners, _service(root, listeners, options.host, terminal))
+        complete(place, terminal)
+        server = Server(listeners, _service(place, listeners, options, terminal))
         _on_interruption(lambda *_: server.stop())
         _announce(listeners, options)
         server.run()
@@ -103,10 +121,24 @@ def _on_interruption(handle: Callable[[int, FrameType | None], object]) -> None:
 
 
 def _service(
-    root: Path, listeners: Sequence[socket.socket], hosts: Sequence[str], terminal: Terminal
+    place: Place, listeners: Sequence[socket.socket], options: argparse.Namespace, terminal: Terminal
 ) -> Service:
-    site = site_of(port_of(listeners), *map(_bracketed, hosts))
-    return Service(site, build_routes(root), Limits(), terminal.say)
+    site = site_of(port_of(listeners), *map(_bracketed, options.host))
+    routes = build_routes(place.web, place.models)
+    return Service(site, routes, Limits(), terminal.say, isolated=not options.no_isolation)
+
+
+def _check(place: Place, terminal: Terminal) -> int:
+    from .check import check  # noqa: PLC0415 - importing the chain of evidence takes as long as a server's start
+
+    findings = check(place)
+    for problem in findings.problems:
+        terminal.say(problem)
+    if findings.unpinned:
+        terminal.say(f"served, though nothing pins it: {', '.join(findings.unpinned)}")
+    outcome = f"{len(findings.problems)} do not agree" if findings.problems else "all agree"
+    print(f"{findings.files} files, {findings.size_bytes:,} bytes: {outcome}")
+    return int(bool(findings.problems))
 
 
 def _bracketed(host: str) -> str:

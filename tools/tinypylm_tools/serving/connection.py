@@ -26,6 +26,7 @@ class Service:
     routes: Routes
     limits: Limits
     log: Callable[[str], None]
+    isolated: bool = True
 
 
 def serve(connection: socket.socket, service: Service) -> None:
@@ -35,7 +36,7 @@ def serve(connection: socket.socket, service: Service) -> None:
         if reply is None:
             return
         connection.settimeout(service.limits.stall_s)
-        send(connection, reply)
+        send(connection, reply, isolated=service.isolated)
         linger(connection, service.limits.linger_s)
 
 
@@ -71,16 +72,16 @@ def _reply_to(connection: socket.socket, service: Service) -> Reply | None:
         return refuse(not_found(), with_body=method != "HEAD")
 
 
-def send(connection: socket.socket, reply: Reply) -> None:
-    for chunk in _chunks(reply):
+def send(connection: socket.socket, reply: Reply, *, isolated: bool) -> None:
+    for chunk in _chunks(reply, isolated=isolated):
         rest = memoryview(chunk)
         while rest:
             rest = rest[connection.send(rest) :]
 
 
-def _chunks(reply: Reply) -> Iterator[bytes]:
+def _chunks(reply: Reply, *, isolated: bool) -> Iterator[bytes]:
     """The reply's bytes in order. A file that shrinks meanwhile ends them early, which the client notices."""
-    yield reply.head()
+    yield reply.head(isolated=isolated)
     if not isinstance(reply.body, Span):
         yield reply.body
         return

@@ -17,17 +17,21 @@ _POLICY = (
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types tinypylm"
 )
 
-# On every reply, errors too. Opener and embedder policy together make the page cross-origin isolated.
-_ALWAYS = {
-    "Content-Security-Policy": _POLICY,
+# Together they make the page cross-origin isolated, which threads need: memory can then be shared.
+ISOLATION_FIELDS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
+}
+# What a page may do and who may see it, whichever server sends it.
+SITE_FIELDS = {
+    "Content-Security-Policy": _POLICY,
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
-    "Connection": "close",
 }
+# On every reply of this server, errors too.
+_ALWAYS = {**SITE_FIELDS, "Connection": "close"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,11 @@ class Reply:
     body: bytes | Span = b""
     fields: dict[str, str] = field(default_factory=dict)
 
-    def head(self) -> bytes:
+    def head(self, *, isolated: bool = True) -> bytes:
         own = {"Date": formatdate(usegmt=True), "Content-Length": str(self.content_bytes)}
+        always = {**_ALWAYS, **(ISOLATION_FIELDS if isolated else {})}
         lines = [f"HTTP/1.1 {self.status.value} {self.status.phrase}"]
-        lines += [f"{name}: {value}" for name, value in {**own, **self.fields, **_ALWAYS}.items()]
+        lines += [f"{name}: {value}" for name, value in {**own, **self.fields, **always}.items()]
         return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 

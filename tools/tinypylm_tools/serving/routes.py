@@ -40,6 +40,10 @@ MEDIA_TYPES = {
     ".zip": "application/zip",
 }
 
+# What a page is made of. Other types in web/ (settings of tools, notes) are none of a visitor's business.
+PAGE_TYPES = frozenset({".css", ".html", ".ico", ".js", ".mjs", ".png", ".svg", ".webmanifest", ".woff2"})
+VENDOR = "vendor"
+
 # A link put where the file was must not be followed, nor a pipe be waited for.
 _OPEN_FLAGS = (
     os.O_RDONLY
@@ -61,7 +65,7 @@ class Route:
     media_type: str
     bytes: int
     _identity: tuple[int, int, int, int]
-    _etag: str = ""
+    _sha256: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def open(self) -> FileIO:
@@ -75,37 +79,50 @@ class Route:
             raise FileChangedError(f"{str(self.file)!a} was changed")
         return file
 
-    def etag(self, file: FileIO) -> str:
-        """A strong validator; `file` is this route's, open."""
+    def sha256(self, file: FileIO) -> str:
+        """In hex; `file` is this route's, open."""
         with self._lock:
-            if not self._etag:
+            if not self._sha256:
                 file.seek(0)
-                self._etag = f'"sha256-{hashlib.file_digest(file, "sha256").hexdigest()}"'
-            return self._etag
+                self._sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            return self._sha256
+
+    def etag(self, file: FileIO) -> str:
+        """A strong validator."""
+        return f'"sha256-{self.sha256(file)}"'
 
 
 Routes = Mapping[str, Route]
 
 
-def build_routes(root: Path) -> Routes:
-    """/ and everything under web/ (at /) and models/ (at /models/) that has a type of ours."""
-    routes = dict(_walk(root / "web", "/")) | dict(_walk(root / "models", "/models/"))
+def build_routes(web: Path, models: Path) -> Routes:
+    """/ and the page in `web`, everything with a type of ours in its vendor/, and in `models` at /models/."""
+    page = {f"/{name}": made for name, file in page_files(web) if (made := _route(file))}
+    vendored = {f"/{VENDOR}/{name}": made for name, file in walk(web / VENDOR) if (made := _route(file))}
+    routes = page | vendored | {f"/models/{name}": made for name, file in walk(models) if (made := _route(file))}
     if "/index.html" in routes:
         routes["/"] = routes["/index.html"]
     return routes
 
 
-def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, Route]]:
-    """Regular files in real folders; links are neither, and hidden names are passed by."""
+def page_files(web: Path) -> Iterator[tuple[str, Path]]:
+    """The page's own files by their path in `web`: neither what is vendored nor, in a site, its models."""
+    for name, file in walk(web):
+        if file.suffix in PAGE_TYPES and name.split("/")[0] not in (VENDOR, "models"):
+            yield name, file
+
+
+def walk(folder: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
+    """Regular files in real folders, by their path in `folder`; links are neither, and hidden names are passed by."""
     if folder.is_symlink() or not folder.is_dir():
         return
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(folder / entry.name, f"{prefix}{entry.name}/")
-        elif route := _route(folder / entry.name):
-            yield prefix + entry.name, route
+            yield from walk(folder / entry.name, f"{prefix}{entry.name}/")
+        elif entry.is_file(follow_symlinks=False):
+            yield prefix + entry.name, folder / entry.name
 
 
 def _route(file: Path) -> Route | None:

@@ -7,23 +7,26 @@ the two wheels to web/vendor/.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 from tinypylm import canonical
 from tinypylm.canonical import JsonObject
+from tinypylm.errors import ErrorCode, ToolError
+from tinypylm_tools.file_bytes import read_file
 
 from .lock import LockedFile, Package
+from .routes import page_files
 from .wheel import Wheel
 
+MANIFEST_PATH = "vendor/manifest.json"
 _DOMAIN = b"slm/runtime-manifest/v1\n"
-_PAGE_FILES = frozenset({".css", ".html", ".js", ".svg"})
 
 
 def runtime_manifest(web: Path, packages: tuple[Package, ...], wheel: Wheel, snapshot: LockedFile | None) -> bytes:
     """Size and SHA-256 of every file of the page, of the vendored packages, the wheel and the snapshot, sealed."""
     vendored = [file for package in packages for file in package.files] + ([snapshot] if snapshot else [])
-    files = dict(_page_files(web)) | {f"vendor/{file.file}": (file.bytes, file.sha256) for file in vendored}
+    files = {name: _measured(path.read_bytes()) for name, path in page_files(web)} | {
+        f"vendor/{file.file}": (file.bytes, file.sha256) for file in vendored}
     files[f"vendor/{wheel.name}"] = len(wheel.data), wheel.sha256
     (micropip,) = (package for package in packages if package.name == "micropip")
     return sealed({
@@ -39,12 +42,29 @@ def sealed(body: JsonObject) -> bytes:
     return canonical.dumps({**body, "checksum": checksum})
 
 
-def _page_files(web: Path) -> Iterator[tuple[str, tuple[int, str]]]:
-    """Scripts, pages and styles outside vendor/, as the server's walk finds them: no links, nothing hidden."""
-    for path in sorted(web.rglob("*")):
-        name = path.relative_to(web)
-        hidden = any(part.startswith(".") for part in name.parts)
-        if name.parts[0] == "vendor" or hidden or path.is_symlink() or path.suffix not in _PAGE_FILES:
-            continue
-        data = path.read_bytes()
-        yield name.as_posix(), (len(data), hashlib.sha256(data).hexdigest())
+def opened(data: bytes) -> JsonObject:
+    """The body of a manifest. Raises SlmError where it is not canonical, or not what it was sealed as."""
+    body = canonical.loads(data)
+    if not isinstance(body, dict) or sealed({key: body[key] for key in body if key != "checksum"}) != data:
+        raise ToolError(ErrorCode.DIGEST_MISMATCH, "vendor/manifest.json is not what it was sealed as.", {})
+    return body
+
+
+def named_files(manifest: JsonObject) -> list[JsonObject]:
+    """The entries of a manifest: path in web/, size and SHA-256 of each file."""
+    files = manifest["files"]
+    assert isinstance(files, list)
+    return [file for file in files if isinstance(file, dict)]
+
+
+def damaged_page(web: Path) -> str | None:
+    """The first file that is not what the manifest in `web` says, in words. Raises SlmError for a broken manifest."""
+    for file in named_files(opened(read_file(web / MANIFEST_PATH))):
+        path = web / str(file["path"])
+        if _measured(read_file(path)) != (file["bytes"], file["sha256"]):
+            return f"{path} is not the file that the runtime manifest names"
+    return None
+
+
+def _measured(data: bytes) -> tuple[int, str]:
+    return len(data), hashlib.sha256(data).hexdigest()

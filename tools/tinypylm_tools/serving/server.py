@@ -72,15 +72,19 @@ class Server:
         with contextlib.suppress(OSError):  # the client has left meanwhile, or descriptors have run out
             connection, _ = listener.accept()
             with self._lock:
-                if len(self._live) < self._service.limits.connections:
-                    self._start(connection)
+                if len(self._live) < self._service.limits.connections and self._start(connection):
                     return
-            _turn_away(connection)
+            _turn_away(connection, self._service)
 
-    def _start(self, connection: socket.socket) -> None:
+    def _start(self, connection: socket.socket) -> bool:
         thread = threading.Thread(target=self._serve, args=(connection,), name=CONNECTION_THREAD, daemon=True)
         self._live[connection] = thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no thread left
+            del self._live[connection]
+            return False
+        return True
 
     def _serve(self, connection: socket.socket) -> None:
         try:
@@ -102,12 +106,12 @@ class Server:
             thread.join()
 
 
-def _turn_away(connection: socket.socket) -> None:
+def _turn_away(connection: socket.socket, service: Service) -> None:
     """503, without a thread and almost without waiting: this runs between two accepts."""
     reply = refuse(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections are open."))
     with connection, contextlib.suppress(OSError):
         connection.setblocking(False)
-        send(connection, reply)
+        send(connection, reply, isolated=service.isolated)
         linger(connection, _TURNED_AWAY_S)
 
 
@@ -129,9 +133,9 @@ def _listener(address: str, port: int) -> socket.socket:
 
 def _unavailable(address: str, port: int, error: OSError) -> ToolError:
     if error.errno == errno.EADDRINUSE:
-        advice = f"is in use. Try another: python serve.py --port {port % 65_535 + 1} (0 picks a free one)"
+        advice = f"is in use. Try another: --port {port % 65_535 + 1} (0 picks a free one)"
     elif error.errno == errno.EACCES:
-        advice = "needs rights that this user lacks. Try one above 1023: python serve.py --port 8000"
+        advice = "needs rights that this user lacks. Try one above 1023: --port 8000"
     else:
-        advice = f"cannot be used ({error.strerror}). Try: python serve.py --host 127.0.0.1 --port 0"
+        advice = f"cannot be used ({error.strerror}). Try: --host 127.0.0.1 --port 0"
     return ToolError(ErrorCode.ADDRESS_UNAVAILABLE, f"Port {port} on {address} {advice}", {"port": port})

@@ -21,7 +21,8 @@ from tinypylm.errors import ErrorCode, ToolError
 from .clients import fetch
 from .exclusive import only_one
 from .lock import LockedFile, Package, read_lock
-from .runtime_manifest import runtime_manifest
+from .place import Place
+from .runtime_manifest import MANIFEST_PATH, damaged_page, runtime_manifest
 from .snapshot import bring_snapshot
 from .terminal import Terminal
 from .wheel import Wheel, build_wheel
@@ -40,8 +41,16 @@ def set_up(root: Path, terminal: Terminal) -> None:
     wheel = build_wheel(root)
     _put(vendor / wheel.name, wheel.data)
     snapshot = bring_snapshot(vendor, packages, wheel, terminal)
-    _put(vendor / "manifest.json", runtime_manifest(root / "web", packages, wheel, snapshot))
+    _put(root / "web" / MANIFEST_PATH, runtime_manifest(root / "web", packages, wheel, snapshot))
     _remove_other_wheels(packages, wheel, vendor)
+
+
+def complete(place: Place, terminal: Terminal) -> None:
+    """Set a clone up; look at an installed copy, which has nothing to mend itself with. Raises as `set_up` does."""
+    if place.tree:
+        set_up(place.tree, terminal)
+    elif damage := damaged_page(place.web):
+        raise ToolError(ErrorCode.DIGEST_MISMATCH, f"{damage}. Install the package again.", {"web": str(place.web)})
 
 
 def install(packages: tuple[Package, ...], folder: Path, terminal: Terminal) -> None:
