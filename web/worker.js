@@ -44,8 +44,8 @@
  * `control` is a SharedArrayBuffer of one i32, or null where the page can share no memory. The page sets it
  * to 1 beside a `stop` request: Python looks at it after every token, so a batch ends early and the request gets in.
  * Without it a batch is one token.
- * `files` of an entry are [component, bytes] in the order of `data`; the model follows them. It is hashed first, and
- * compared with `sha256`. With a label, `keep_as`, it waits in memory for `keep`, as does a snapshot of Python after a
+ * `files` of an entry are [component, bytes] in the order of `data`; the model follows them, one buffer, and the page has
+ * found that its SHA-256 is `sha256`. With a label, `keep_as`, it waits in memory for `keep`, as does a snapshot of Python after a
  * plain start if the page `keeps`: it asks when nobody waits. The codes `RuntimeFailed` and `HelperLost` mean that the
  * worker must be thrown away.
  */
@@ -60,7 +60,6 @@ import "./snapshot.js";
 import "./snapshot-pages.js";
 import "./trusted-script.js";
 import { bootPython } from "./boot.js";
-import { digestMismatch } from "./digest.js";
 import { startHelpers } from "./helpers.js";
 import { keep } from "./kept.js";
 import { PageError } from "./page-error.js";
@@ -86,7 +85,7 @@ let unkept = [];
 const METHODS = Object.freeze({
   boot: ({ params }) => boot(params),
   inspect: ({ params, data }) => withBytes(data, (header) => ask("inspect", params, header)),
-  load: ({ params, data }) => withBytes(data, (file) => ask("load", params, file)),
+  load: ({ params, data }) => withFile(data, (file) => ask("load", params, file)),
   assemble: ({ params, data }) => assemble(params, data),
   keep: () => keepAll(),
   generate: ({ id, params, data }) => generate(id, () => withBytes(data, (prompt) => ask("start", params, prompt))),
@@ -121,10 +120,10 @@ function passOnBytes({ method, params, data }) {
  * Python's answer to one request.
  * @param {string} method
  * @param {object} params
- * @param {import("./python.js").PythonBytes} [data]
+ * @param {import("./python.js").Given[]} data
  */
-function ask(method, params, data) {
-  const { result, error } = started().request(method, params, data);
+function ask(method, params, ...data) {
+  const { result, error } = started().request(method, params, ...data);
   if (error !== undefined) throw PageError.from(error);
   return result;
 }
@@ -152,22 +151,35 @@ async function boot({ vendor, manifest, lock, control, threads, kv_cache, keeps 
 }
 
 /**
- * An entry of the registry from its files: in `data` one buffer for each of `files`, then the model, which is refused
- * before Python sees it if its digest is another one. With a label it is kept later.
+ * An entry of the registry from its files: in `data` one buffer for each of `files`, then the model, whose digest the
+ * page has compared. With a label it is kept later.
  * @param {Record<string, any>} params
  * @param {ArrayBuffer[]} data
  */
 function assemble({ name, files, sha256, keep_as }, data) {
-  const model = data.slice(files.length);
-  return withBytes(data, async (bytes) => {
-    const at = data.slice(0, files.length).reduce((sum, file) => sum + file.byteLength, 0);
-    const found = await bytes.sha256(at);
-    if (found !== sha256) throw digestMismatch("The model", found, sha256);
-    const figures = ask("assemble", { name, sha256: found, files: [...files, ["model", bytes.length - at]] }, bytes);
-    if (keep_as === undefined) release(...model);
-    else unkept.push(() => keepModel(sha256, keep_as, model));
+  const [evidence, rest] = [data.slice(0, files.length), data.slice(files.length)];
+  return withBytes(evidence, (bytes) => withFile(rest, (file) => {
+    const figures = ask("assemble", { name, sha256, files }, bytes, file);
+    if (keep_as !== undefined) {
+      const kept = rest.splice(0);
+      unkept.push(() => keepModel(sha256, keep_as, kept));
+    }
     return figures;
-  });
+  }));
+}
+
+/**
+ * @param {ArrayBuffer[]} data one buffer, which is given back unless `use` takes it out
+ * @param {(file: import("./python.js").Given) => any} use
+ */
+function withFile(data, use) {
+  const file = started().fileOf(data[0] ?? new ArrayBuffer(0));
+  try {
+    return use(file);
+  } finally {
+    file.free();
+    release(...data);
+  }
 }
 
 /**
