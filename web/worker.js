@@ -53,6 +53,7 @@
 // Those that the modules below would ask for in their turn: a worker has no modulepreload.
 import "./boot-progress.js";
 import "./canonical.js";
+import "./digest.js";
 import "./interpreter.js";
 import "./python.js";
 import "./runtime-manifest.js";
@@ -73,10 +74,12 @@ import { Vendored } from "./vendored.js";
 
 const BATCH_MS = 16;
 const POST_MS = 2;
+const REHEARSALS = 25;
 
 /** @type {Python | null} */
 let python = null;
 let booted = false;
+let requests = 0;
 let batch_ms = 0;
 /** @type {(() => Promise<void>)[]} what a quiet moment is waited for to keep */
 let unkept = [];
@@ -97,6 +100,7 @@ const METHODS = Object.freeze({
 
 self.addEventListener("message", async (/** @type {MessageEvent<Request>} */ event) => {
   const { id, method } = event.data;
+  requests += 1;
   try {
     const handle = METHODS[method];
     if (handle === undefined) throw new PageError("UnknownMethod", `The worker has no method ${method}.`);
@@ -146,7 +150,7 @@ async function boot({ vendor, manifest, lock, control, threads, kv_cache, keeps 
   const starting = bootPython(new Vendored(vendor, manifest), keeps, callbacks);
   const [begun] = await Promise.all([starting, helping]); // a helper that fails is not waited for
   python = begun.python;
-  if (begun.keep !== null) unkept.push(begun.keep);
+  if (begun.keep !== null) unkept.push(begun.keep, rehearse);
   return { ...begun.facts, figures: ask("diagnostics", {}) };
 }
 
@@ -211,6 +215,18 @@ async function keepAll() {
   unkept = [];
   for (const keepOne of waiting) await keepOne();
   return { kept: waiting.length };
+}
+
+/**
+ * The browser keeps compiled code of Python's from visit to visit, and of that the fast code only of what has been busy.
+ * So what a load does most of is done a few times more, until somebody asks for something.
+ */
+async function rehearse() {
+  const before = requests;
+  for (let n = 0; n < REHEARSALS && requests === before; n++) {
+    await nextTask();
+    if (!ask("rehearse", {}).rehearsed) return;
+  }
 }
 
 let generating = 0;

@@ -58,7 +58,7 @@ class App:
             "reset": self._reset, "free": self._free, "diagnostics": self._diagnostics, "calibrate": self._calibrate,
             "network_rates": self._network_rates, "tokenize": self._tokenize, "detokenize": self._detokenize,
             "validate_adapter": self._validate_adapter, "apply_adapter": self._apply_adapter,
-            "detach_adapters": self._detach_adapters,
+            "detach_adapters": self._detach_adapters, "rehearse": self._rehearse,
         }
 
     def request(self, method: str, params_json: str, data: FileBytes = b"", model: FileBytes | None = None) -> str:
@@ -94,6 +94,9 @@ class App:
             at += size
         name, file = cast(str, params["name"]), HashedFile(model, cast(str, params["sha256"]))
         return {**assemble(self._session, name, files, kv_cache_option(self._kv_cache), file)}
+
+    def _rehearse(self, params: Params, data: Buffer) -> Answer:
+        return {"rehearsed": self._session.rehearse()}
 
     def _start(self, params: Params, data: Buffer) -> Answer:
         """Among the options, `receipt` and `top_logprobs` are the session's affair: what to tell of what is chosen."""

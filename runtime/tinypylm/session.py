@@ -15,7 +15,7 @@ from tinypylm.adapters import AdapterStack, Applied, Package
 from tinypylm.chat import ChatFormat
 from tinypylm.config import ModelConfig
 from tinypylm.diagnostics import NO_MODEL_FIGURES, Figures, Pace, adapter_figures, model_figures
-from tinypylm.engine import Engine
+from tinypylm.engine import Engine, emit
 from tinypylm.errors import Detail, ErrorCode, SessionError, SlmError
 from tinypylm.format import Model, parse
 from tinypylm.generation import Deadline, Deliver, FinishReason, Generation, TokenEvent
@@ -120,6 +120,14 @@ class Session:
         self._model = _Loaded(engine, tokenizer, adapters, perf_counter() - started)
         self.state = self._after(Event.LOADED)
         return self.diagnostics()
+
+    def rehearse(self) -> bool:
+        """Emits the loaded model's module once more and forgets it; False where there is none. Nothing changes."""
+        if self._model is None:
+            return False
+        engine = self._model.engine
+        emit(engine.model, engine.plan, engine.threads)
+        return True
 
     def start(
         self, prompt: str, options: SamplingOptions, recording: Recording | None = None, top_logprobs: int | None = None

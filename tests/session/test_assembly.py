@@ -77,6 +77,17 @@ def test_a_file_that_is_another_one_is_refused_with_its_phase_and_the_session_st
     assert logits(session) == before
 
 
+def test_a_rehearsal_changes_nothing_and_needs_a_model(session: Session, shelf: Shelf):
+    assert not session.rehearse()
+    assert session.last_error_code is None
+    assemble(session, STACKED, files_of(shelf, STACKED))
+    found = logits(session)
+    before = session.diagnostics()
+    assert session.rehearse()
+    assert session.diagnostics() == before
+    assert logits(session) == found
+
+
 def test_the_worker_hands_the_evidence_over_in_one_piece_and_the_model_beside_it(shelf: Shelf):
     files = files_of(shelf, STACKED)
     model = files.pop("model")
