@@ -25,7 +25,8 @@ import { keepMemory, keepSnapshot, readKept, readServed, snapshotName } from "./
  *   kv_cache: string,
  *   helping: Promise<Help>,
  * }} Callbacks
- * @typedef {{pyodide: Pyodide, app: any, boot_kind: "snapshot" | "served" | "plain", keep: (() => Promise<void>) | null}} Started
+ * @typedef {{pyodide: Pyodide, app: any, OutsideFile: any, boot_kind: "snapshot" | "served" | "plain",
+ *   keep: (() => Promise<void>) | null}} Started
  */
 
 /**
@@ -37,12 +38,12 @@ import { keepMemory, keepSnapshot, readKept, readServed, snapshotName } from "./
 export async function bootPython(vendored, keeps, callbacks) {
   const started = performance.now();
   const name = globalThis.caches === undefined ? null : await snapshotName(vendored.digests);
-  const { pyodide, app, boot_kind, keep } = await ofTheManifest(vendored, async () => (
+  const { pyodide, app, OutsideFile, boot_kind, keep } = await ofTheManifest(vendored, async () => (
     await fromKept(vendored, name, callbacks) ?? await fromServed(vendored, keeps ? name : null, callbacks) ??
       plain(vendored, keeps ? name : null, callbacks)
   ));
   const facts = { boot_ms: performance.now() - started, boot_kind, pyodide: pyodide.version };
-  return { python: new Python(pyodide, app), keep, facts };
+  return { python: new Python(pyodide, app, OutsideFile), keep, facts };
 }
 
 /**
@@ -114,7 +115,7 @@ async function fromSnapshot(vendored, snapshot, boot_kind, callbacks) {
   try {
     const pyodide = await startFrom(vendored, snapshot, callbacks.onVerified);
     release(await snapshot); // the options of its start stay with Pyodide
-    return { pyodide, app: await createApp(pyodide, callbacks), boot_kind, keep: null };
+    return { pyodide, ...await createApp(pyodide, callbacks), boot_kind, keep: null };
   } catch (error) {
     if (error instanceof PageError) throw error; // of a file, not of the snapshot
     return null; // whatever it was, a plain start needs none of it
@@ -132,7 +133,7 @@ async function plain(vendored, name, callbacks) {
   const { pyodide, memory } = await startPlainly(vendored, name !== null, callbacks.onVerified);
   fetches.stop();
   const keep = name === null || memory === null ? null : () => keepMemory(name, memory);
-  return { pyodide, app: await createApp(pyodide, callbacks), boot_kind: "plain", keep };
+  return { pyodide, ...await createApp(pyodide, callbacks), boot_kind: "plain", keep };
 }
 
 /**
@@ -143,5 +144,6 @@ async function createApp(pyodide, { emit, stopRequested, threads, kv_cache, help
   const { app, browser } = importRuntime(pyodide);
   browser.js = self; // after a start that can be snapshotted, a proxy stands there on which the browser's getters fail
   const host = browser.BrowserHost(threads, await helping);
-  return app.App.callKwargs(host, { emit, stop_requested: stopRequested, kv_cache });
+  const made = app.App.callKwargs(host, { emit, stop_requested: stopRequested, kv_cache });
+  return { app: made, OutsideFile: browser.OutsideFile };
 }

@@ -4,6 +4,7 @@
 import { canHash, digestMismatch, sha256Of } from "./digest.js";
 import { download, read } from "./download.js";
 import { PageError } from "./page-error.js";
+import { release } from "./release.js";
 
 export const HEADER_BYTES = 108;
 
@@ -26,20 +27,23 @@ export class FetchLedger {
   }
 
   /**
-   * Hands the body of `url`, exactly `bytes` long, to `accept`, which compares its digest with `sha256`. `onHeader` sees
-   * the first 108 bytes before more is read; if it throws, the download ends there. `kept` saves the download.
+   * Hands the body of `url`, exactly `bytes` long and with this SHA-256, to `accept` in one piece. `onHeader` sees the
+   * first 108 bytes before more is read; if it throws, the download ends there. `kept` saves the download.
    * @template T
    * @param {ModelFetch} request
-   * @param {(parts: ArrayBuffer[]) => Promise<T>} accept
+   * @param {(file: ArrayBuffer) => Promise<T>} accept
    * @returns {Promise<T>}
    */
   fetchModel({ url, component, bytes, sha256, signal, kept, onHeader, onProgress, beforeRequest }, accept) {
     const entry = this.#open(url, component, kept === undefined ? "network" : "cache", bytes);
     return settled(entry, async () => {
-      const terms = { limit_bytes: bytes, signal, beforeRequest, afterPart: watch(entry, onHeader, onProgress) };
-      const parts = await (kept === undefined ? download(entry, terms) : read(kept, entry, terms));
+      const file = new Uint8Array(bytes);
+      const terms = { limit_bytes: bytes, signal, beforeRequest, afterPart: fill(file, onHeader, onProgress) };
+      await (kept === undefined ? download(entry, terms) : read(kept, entry, terms));
       if (entry.accepted_bytes < bytes) throw truncated(entry, bytes);
-      const value = await accept(parts);
+      const found = await sha256Of(file);
+      if (found !== sha256) throw digestMismatch("The model", found, sha256);
+      const value = await accept(file.buffer);
       entry.sha256 = sha256;
       return value;
     });
@@ -123,17 +127,24 @@ async function settled(entry, run) {
 }
 
 /**
- * @param {LedgerEntry} entry
+ * Puts each part into its place, so that the file is there once.
+ * @param {Uint8Array<ArrayBuffer>} file
  * @param {ModelFetch["onHeader"]} onHeader
  * @param {ModelFetch["onProgress"]} onProgress
  */
-function watch(entry, onHeader, onProgress) {
+function fill(file, onHeader, onProgress) {
   let inspected = false;
+  let at = 0;
   return async (/** @type {ArrayBuffer[]} */ parts) => {
-    onProgress(entry.accepted_bytes);
-    if (inspected || entry.accepted_bytes < Math.min(HEADER_BYTES, entry.declared_bytes ?? 0)) return;
+    for (const part of parts.splice(0)) {
+      file.set(new Uint8Array(part), at);
+      at += part.byteLength;
+      release(part);
+    }
+    onProgress(at);
+    if (inspected || at < Math.min(HEADER_BYTES, file.length)) return;
     inspected = true;
-    await onHeader(await new Blob(parts).slice(0, HEADER_BYTES).arrayBuffer());
+    await onHeader(file.slice(0, HEADER_BYTES).buffer);
   };
 }
 

@@ -70,14 +70,14 @@ export class ModelRuntime {
   /**
    * @param {string} name of the registry's entry
    * @param {[component: string, bytes: ArrayBuffer][]} files
-   * @param {ArrayBuffer[]} parts of the model
+   * @param {ArrayBuffer} model
    * @param {{sha256: string, keep_as?: string}} params
    * @returns {Promise<Figures>}
    */
-  assemble(name, files, parts, params) {
+  assemble(name, files, model, params) {
     const sizes = files.map(([component, bytes]) => [component, bytes.byteLength]);
     const copies = files.map(([, bytes]) => bytes.slice(0)); // a second attempt needs them again
-    return this.#compiled("assemble", { ...params, name, files: sizes }, [...copies, ...parts]);
+    return this.#compiled("assemble", { ...params, name, files: sizes }, [...copies, model]);
   }
 
   /**

@@ -13,8 +13,8 @@ import { MODEL_BUDGET_BYTES } from "./registry.js";
  * @typedef {import("./model-runtime.js").ModelRuntime} ModelRuntime
  * @typedef {import("./store.js").Figures} Figures
  * @typedef {{url: string, bytes: number, sha256: string, signal: AbortSignal, beforeRequest: () => void}} Source
- * @typedef {(parts: ArrayBuffer[], keep: boolean) => Promise<Figures>} Accept compares the digest; the second argument
- *   says whether the file is worth keeping on this device
+ * @typedef {(file: ArrayBuffer, keep: boolean) => Promise<Figures>} Accept the second argument says whether the file is
+ *   worth keeping on this device
  */
 
 /**
@@ -56,7 +56,7 @@ function loadFrom(kept, source, ledger, runtime, accept) {
   };
   const onProgress = (/** @type {number} */ done_bytes) => runtime.report({ phase, done_bytes, total_bytes: bytes });
   const request = { ...source, component: "model", kept, onHeader, onProgress };
-  return ledger.fetchModel(request, (parts) => accept(parts, kept === undefined));
+  return ledger.fetchModel(request, (file) => accept(file, kept === undefined));
 }
 
 /**

@@ -84,9 +84,9 @@ export class ModuleAssembly {
     const { beforeRequest } = this.#fetches;
     const source = { url: this.#fetches.url("model"), bytes, sha256, signal, beforeRequest };
     try {
-      return await loadRegistered(source, this.#ledger, this.#runtime, async (parts, keep) => {
+      return await loadRegistered(source, this.#ledger, this.#runtime, async (file, keep) => {
         const files = [...known, ...await evidence];
-        return this.#assemble(files, parts, keep ? { sha256, keep_as: this.#entry.label } : { sha256 }, phases);
+        return this.#assemble(files, file, keep ? { sha256, keep_as: this.#entry.label } : { sha256 }, phases);
       });
     } catch (error) {
       either.abort();
@@ -105,13 +105,13 @@ export class ModuleAssembly {
 
   /**
    * @param {File[]} files
-   * @param {ArrayBuffer[]} parts of the model
+   * @param {ArrayBuffer} model
    * @param {{sha256: string, keep_as?: string}} params
    * @param {readonly string[]} phases
    */
-  async #assemble(files, parts, params, phases) {
+  async #assemble(files, model, params, phases) {
     try {
-      const figures = await this.#runtime.assemble(this.#entry.id, files, parts, params);
+      const figures = await this.#runtime.assemble(this.#entry.id, files, model, params);
       this.#verified = phases;
       return figures;
     } catch (error) {

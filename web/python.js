@@ -1,37 +1,37 @@
 // @ts-check
 // Python's door as functions of JSON and bytes; nothing that Python owns is left behind by a call.
 
-import { sha256Of } from "./digest.js";
-
 /** @typedef {import("./interpreter.js").Pyodide} Pyodide */
+/** @typedef {{readonly object: any}} Given something of Python's that stands for bytes */
 
 export class Python {
   #pyodide;
   #door;
+  #OutsideFile;
 
   /**
    * @param {Pyodide} pyodide
    * @param {any} app the runtime's App
+   * @param {any} OutsideFile the runtime's class for a file that stays in JavaScript's memory
    */
-  constructor(pyodide, app) {
+  constructor(pyodide, app, OutsideFile) {
     this.#pyodide = pyodide;
     this.#door = app.request;
+    this.#OutsideFile = OutsideFile;
   }
 
   /**
    * @param {string} method
    * @param {object} params
-   * @param {PythonBytes} [data]
+   * @param {Given[]} data
    * @returns {{result?: any, error?: import("./page-error.js").Failure}}
    */
-  request(method, params, data) {
-    const text = JSON.stringify(params);
-    return JSON.parse(data === undefined ? this.#door(method, text) : this.#door(method, text, data.object));
+  request(method, params, ...data) {
+    return JSON.parse(this.#door(method, JSON.stringify(params), ...data.map(({ object }) => object)));
   }
 
   /**
-   * `parts`, one after the other, in Python's memory: of the two copies that a model's bytes go through on their way
-   * into the engine, the first.
+   * `parts`, one after the other, in Python's memory.
    * @param {ArrayBuffer[]} parts
    */
   bytesOf(parts) {
@@ -39,6 +39,15 @@ export class Python {
     const bytes = new PythonBytes(this.#pyodide.globals.get("bytearray")(total_bytes));
     bytes.fill(parts);
     return bytes;
+  }
+
+  /**
+   * A model's file where it lies: Python reads it in pieces, and it is copied once, into the engine's memory.
+   * @param {ArrayBuffer} file
+   */
+  fileOf(file) {
+    const object = this.#OutsideFile(new Uint8Array(file));
+    return { object, free: () => object.destroy() };
   }
 }
 
@@ -59,15 +68,6 @@ export class PythonBytes {
       this.#buffer.data.set(new Uint8Array(part), at);
       at += part.byteLength;
     }
-  }
-
-  get length() {
-    return this.#buffer.data.length;
-  }
-
-  /** @param {number} at where it begins */
-  sha256(at) {
-    return sha256Of(this.#buffer.data.subarray(at));
   }
 
   free() {

@@ -44,8 +44,8 @@
  * `control` is a SharedArrayBuffer of one i32, or null where the page can share no memory. The page sets it
  * to 1 beside a `stop` request: Python looks at it after every token, so a batch ends early and the request gets in.
  * Without it a batch is one token.
- * `files` of an entry are [component, bytes] in the order of `data`; the model follows them. It is hashed first, and
- * compared with `sha256`. With a label, `keep_as`, it waits in memory for `keep`, as does a snapshot of Python after a
+ * `files` of an entry are [component, bytes] in the order of `data`; the model follows them, one buffer, and the page has
+ * found that its SHA-256 is `sha256`. With a label, `keep_as`, it waits in memory for `keep`, as does a snapshot of Python after a
  * plain start if the page `keeps`: it asks when nobody waits. The codes `RuntimeFailed` and `HelperLost` mean that the
  * worker must be thrown away.
  */
@@ -53,6 +53,7 @@
 // Those that the modules below would ask for in their turn: a worker has no modulepreload.
 import "./boot-progress.js";
 import "./canonical.js";
+import "./digest.js";
 import "./interpreter.js";
 import "./python.js";
 import "./runtime-manifest.js";
@@ -60,7 +61,6 @@ import "./snapshot.js";
 import "./snapshot-pages.js";
 import "./trusted-script.js";
 import { bootPython } from "./boot.js";
-import { digestMismatch } from "./digest.js";
 import { startHelpers } from "./helpers.js";
 import { keep } from "./kept.js";
 import { PageError } from "./page-error.js";
@@ -74,10 +74,12 @@ import { Vendored } from "./vendored.js";
 
 const BATCH_MS = 16;
 const POST_MS = 2;
+const REHEARSALS = 25;
 
 /** @type {Python | null} */
 let python = null;
 let booted = false;
+let requests = 0;
 let batch_ms = 0;
 /** @type {(() => Promise<void>)[]} what a quiet moment is waited for to keep */
 let unkept = [];
@@ -86,7 +88,7 @@ let unkept = [];
 const METHODS = Object.freeze({
   boot: ({ params }) => boot(params),
   inspect: ({ params, data }) => withBytes(data, (header) => ask("inspect", params, header)),
-  load: ({ params, data }) => withBytes(data, (file) => ask("load", params, file)),
+  load: ({ params, data }) => withFile(data, (file) => ask("load", params, file)),
   assemble: ({ params, data }) => assemble(params, data),
   keep: () => keepAll(),
   generate: ({ id, params, data }) => generate(id, () => withBytes(data, (prompt) => ask("start", params, prompt))),
@@ -98,6 +100,7 @@ const METHODS = Object.freeze({
 
 self.addEventListener("message", async (/** @type {MessageEvent<Request>} */ event) => {
   const { id, method } = event.data;
+  requests += 1;
   try {
     const handle = METHODS[method];
     if (handle === undefined) throw new PageError("UnknownMethod", `The worker has no method ${method}.`);
@@ -121,10 +124,10 @@ function passOnBytes({ method, params, data }) {
  * Python's answer to one request.
  * @param {string} method
  * @param {object} params
- * @param {import("./python.js").PythonBytes} [data]
+ * @param {import("./python.js").Given[]} data
  */
-function ask(method, params, data) {
-  const { result, error } = started().request(method, params, data);
+function ask(method, params, ...data) {
+  const { result, error } = started().request(method, params, ...data);
   if (error !== undefined) throw PageError.from(error);
   return result;
 }
@@ -147,27 +150,40 @@ async function boot({ vendor, manifest, lock, control, threads, kv_cache, keeps 
   const starting = bootPython(new Vendored(vendor, manifest), keeps, callbacks);
   const [begun] = await Promise.all([starting, helping]); // a helper that fails is not waited for
   python = begun.python;
-  if (begun.keep !== null) unkept.push(begun.keep);
+  if (begun.keep !== null) unkept.push(begun.keep, rehearse);
   return { ...begun.facts, figures: ask("diagnostics", {}) };
 }
 
 /**
- * An entry of the registry from its files: in `data` one buffer for each of `files`, then the model, which is refused
- * before Python sees it if its digest is another one. With a label it is kept later.
+ * An entry of the registry from its files: in `data` one buffer for each of `files`, then the model, whose digest the
+ * page has compared. With a label it is kept later.
  * @param {Record<string, any>} params
  * @param {ArrayBuffer[]} data
  */
 function assemble({ name, files, sha256, keep_as }, data) {
-  const model = data.slice(files.length);
-  return withBytes(data, async (bytes) => {
-    const at = data.slice(0, files.length).reduce((sum, file) => sum + file.byteLength, 0);
-    const found = await bytes.sha256(at);
-    if (found !== sha256) throw digestMismatch("The model", found, sha256);
-    const figures = ask("assemble", { name, sha256: found, files: [...files, ["model", bytes.length - at]] }, bytes);
-    if (keep_as === undefined) release(...model);
-    else unkept.push(() => keepModel(sha256, keep_as, model));
+  const [evidence, rest] = [data.slice(0, files.length), data.slice(files.length)];
+  return withBytes(evidence, (bytes) => withFile(rest, (file) => {
+    const figures = ask("assemble", { name, sha256, files }, bytes, file);
+    if (keep_as !== undefined) {
+      const kept = rest.splice(0);
+      unkept.push(() => keepModel(sha256, keep_as, kept));
+    }
     return figures;
-  });
+  }));
+}
+
+/**
+ * @param {ArrayBuffer[]} data one buffer, which is given back unless `use` takes it out
+ * @param {(file: import("./python.js").Given) => any} use
+ */
+function withFile(data, use) {
+  const file = started().fileOf(data[0] ?? new ArrayBuffer(0));
+  try {
+    return use(file);
+  } finally {
+    file.free();
+    release(...data);
+  }
 }
 
 /**
@@ -199,6 +215,18 @@ async function keepAll() {
   unkept = [];
   for (const keepOne of waiting) await keepOne();
   return { kept: waiting.length };
+}
+
+/**
+ * The browser keeps compiled code of Python's from visit to visit, and of that the fast code only of what has been busy.
+ * So what a load does most of is done a few times more, until somebody asks for something.
+ */
+async function rehearse() {
+  const before = requests;
+  for (let n = 0; n < REHEARSALS && requests === before; n++) {
+    await nextTask();
+    if (!ask("rehearse", {}).rehearsed) return;
+  }
 }
 
 let generating = 0;

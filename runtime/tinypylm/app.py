@@ -26,6 +26,7 @@ from tinypylm.options import SamplingOptions, kv_cache_option, top_logprobs_opti
 from tinypylm.receipts import Recorder, parse_receipt
 from tinypylm.replay import Replay
 from tinypylm.session import Session
+from tinypylm.source import FileBytes, HashedFile
 
 Params = Mapping[str, object]
 Answer = dict[str, object]
@@ -51,19 +52,20 @@ class App:
         self._held_back = ""
         self._recorder: Recorder | None = None
         self._replay: Replay | None = None
-        self._methods: dict[str, Callable[[Params, Buffer], Answer]] = {
+        self._methods: dict[str, Callable[..., Answer]] = {
             "inspect": self._inspect, "load": self._load, "assemble": self._assemble, "start": self._start,
             "replay": self._start_replay, "advance": self._advance, "step": self._step, "stop": self._stop,
             "reset": self._reset, "free": self._free, "diagnostics": self._diagnostics, "calibrate": self._calibrate,
             "network_rates": self._network_rates, "tokenize": self._tokenize, "detokenize": self._detokenize,
             "validate_adapter": self._validate_adapter, "apply_adapter": self._apply_adapter,
-            "detach_adapters": self._detach_adapters,
+            "detach_adapters": self._detach_adapters, "rehearse": self._rehearse,
         }
 
-    def request(self, method: str, params_json: str, data: Buffer = b"") -> str:
-        """The answer to one request, as JSON."""
+    def request(self, method: str, params_json: str, data: FileBytes = b"", model: FileBytes | None = None) -> str:
+        """The answer to one request, as JSON. `model` is for `assemble`, beside its `data`."""
+        given = (data,) if model is None else (data, model)
         try:
-            return telemetry.encode({"result": self._methods[method](json.loads(params_json), data)})
+            return telemetry.encode({"result": self._methods[method](json.loads(params_json), *given)})
         except SlmError as error:
             answer: Answer = {"code": error.code, "message": error.message, "detail": error.detail}
         except Exception as error:  # noqa: BLE001 - the one boundary: whatever happens, the page gets an answer
@@ -81,17 +83,20 @@ class App:
             "context_length": header.config.context_length,
         }
 
-    def _load(self, params: Params, data: Buffer) -> Answer:
+    def _load(self, params: Params, data: FileBytes) -> Answer:
         return {**self._session.load(data, kv_cache_option(self._kv_cache))}
 
-    def _assemble(self, params: Params, data: Buffer) -> Answer:
+    def _assemble(self, params: Params, data: Buffer, model: FileBytes) -> Answer:
         """`files` are [component, bytes], in the order in which `data` has them; `sha256` is of the model."""
         view, at, files = memoryview(data), 0, {}
         for component, size in cast(list[tuple[str, int]], params["files"]):
             files[component] = view[at : at + size]
             at += size
-        name, digest = cast(str, params["name"]), cast(str, params["sha256"])
-        return {**assemble(self._session, name, files, kv_cache_option(self._kv_cache), digest)}
+        name, file = cast(str, params["name"]), HashedFile(model, cast(str, params["sha256"]))
+        return {**assemble(self._session, name, files, kv_cache_option(self._kv_cache), file)}
+
+    def _rehearse(self, params: Params, data: Buffer) -> Answer:
+        return {"rehearsed": self._session.rehearse()}
 
     def _start(self, params: Params, data: Buffer) -> Answer:
         """Among the options, `receipt` and `top_logprobs` are the session's affair: what to tell of what is chosen."""

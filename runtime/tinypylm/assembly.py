@@ -10,22 +10,24 @@ from tinypylm.errors import SlmError
 from tinypylm.memory import KVCache
 from tinypylm.provenance.registry import PHASES
 from tinypylm.selector import Files, verify_assembly
-from tinypylm.session import Session
+from tinypylm.session import Known, Session
+from tinypylm.source import HashedFile
 
 _FIRST_ADAPTER = PHASES.index("apply-adapter-stack-0")
 
 
 def assemble(
-    session: Session, name: str, files: Files, kv_cache: KVCache = KVCache.F32, model_sha256: str | None = None
+    session: Session, name: str, files: Files, kv_cache: KVCache = KVCache.F32, model: HashedFile | None = None
 ) -> Figures:
     """Loads the model of the entry `name` with its stack, in the order of the entry.
 
-    files: exactly those that its plan names, by component; model_sha256 as in `verify_assembly`. Raises SlmError, whose
+    files: exactly those that its plan names, by component; model as in `verify_assembly`. Raises SlmError, whose
     detail has `phase` and `step` where evidence or an adapter is refused. Refused evidence leaves the session as it
     was; a model or an adapter that the engine refuses leaves none.
     """
-    assembly = verify_assembly(name, files, model_sha256=model_sha256)
-    figures = session.load(files["model"], kv_cache, assembly.model)
+    assembly = verify_assembly(name, files, model=model)
+    sha256 = bytes.fromhex(assembly.planned.pins["model"].sha256)
+    figures = session.load(model.data if model else files["model"], kv_cache, Known(assembly.model, sha256))
     try:
         for index, adapter in enumerate(assembly.planned.stack):
             figures = session.apply_adapter(files[f"adapter-{index}-package"], _scale(adapter))

@@ -14,7 +14,7 @@ from tinypylm.errors import EngineError, ErrorCode, SessionError
 from tinypylm.families import gpt_neox, llama
 from tinypylm.families.network import Network
 from tinypylm.format import Model
-from tinypylm.hosts import Buffer, Export, Host, Instance
+from tinypylm.hosts import Export, Host, Instance
 from tinypylm.kernels import sampling
 from tinypylm.kernels import threads as job
 from tinypylm.lost_helpers import watched
@@ -27,6 +27,7 @@ from tinypylm.memory import (
     aligned,
     plan_memory,
 )
+from tinypylm.source import FileBytes
 from tinypylm.wasm.binary import MemoryImport
 from tinypylm.wasm.kernel import Function, Kernel, ModuleBuilder
 from tinypylm.wasm.values import Value, i32
@@ -137,7 +138,7 @@ class Engine:
         self._found: dict[int, Candidates] = {}
 
     @classmethod
-    def load(cls, model: Model, data: Buffer, host: Host, kv_cache: KVCache = KVCache.F32) -> Engine:
+    def load(cls, model: Model, data: FileBytes, host: Host, kv_cache: KVCache = KVCache.F32) -> Engine:
         """Emits and compiles the module for `model`, whose file is `data`, and copies the file into its memory.
 
         Raises `EngineError` if the host refuses the module or the memory, `OptionError` if f16 does not fit the model.

@@ -25,6 +25,7 @@ from tinypylm.provenance.registry import (
     path_of,
 )
 from tinypylm.provenance.schema import fields, items, number
+from tinypylm.source import HashedFile
 
 Files = Mapping[str, bytes | memoryview]
 """The bytes of an assembly by component."""
@@ -90,7 +91,7 @@ def verify_plan(name: str, registry: bytes | memoryview, plan: bytes | memoryvie
         pin = _pin_of(fields(entry["plan"]))
         if pin.path != path_of("plan", name):
             raise _disorder("path", pin.path, path_of("plan", name))
-        _check_bytes(plan, pin, "plan")
+        _check_bytes(_hashed(plan), pin, "plan")
         body = records.load(plan, RecordKind.MODULE_PLAN)
         pins = _check_plan(entry, body) | {"plan": pin}
     return Planned(entry, body, pinned_ledger, pins)
@@ -136,12 +137,12 @@ def check_budgets(entry: JsonObject) -> None:
 
 
 def verify_assembly(
-    name: str, files: Files, on_step: Callable[[Verified], None] = lambda step: None, model_sha256: str | None = None
+    name: str, files: Files, on_step: Callable[[Verified], None] = lambda step: None,
+    model: HashedFile | None = None,
 ) -> Assembly:
     """All phases of the entry `name` over exactly the files that its plan names; `on_step` hears of steps that hold.
 
-    `model_sha256` is the model's digest where the host has computed it, which is quicker than to do it here.
-
+    `model` is the model's file where it is not among `files`, since the host has hashed it, which is quicker there.
     Adapters are verified as evidence; applying them is the engine's. Raises ProvenanceError, whose `detail` has `phase`
     and `step` of what failed; its code may be one of the format's, for a model that breaks those rules.
     """
@@ -152,13 +153,17 @@ def verify_assembly(
     walk = _Walk(planned, files, on_step)
     walk.passed(PLAN_PHASE, "plan", f"{planned.plan['planned_fetch_count']} fetches")
     with _named(PLAN_PHASE, "files"):
-        _check_components(files, components(len(planned.stack)))
-    model = walk.model(model_sha256)
+        _check_components(files if model is None else {**files, "model": b""}, components(len(planned.stack)))
+    parsed = walk.model(model or _hashed(files["model"]))
     walk.evidence()
     walk.family()
     for index in range(len(planned.stack)):
         walk.adapter(index)
-    return Assembly(planned, model, walk.records, tuple(walk.steps))
+    return Assembly(planned, parsed, walk.records, tuple(walk.steps))
+
+
+def _hashed(data: bytes | memoryview) -> HashedFile:
+    return HashedFile(data, hashlib.sha256(data).hexdigest())
 
 
 class _Walk:
@@ -174,14 +179,14 @@ class _Walk:
         self.steps.append(verified)
         self.on_step(verified)
 
-    def model(self, sha256: str | None) -> Model:
-        data, pin = self.files["model"], self.planned.pins["model"]
+    def model(self, file: HashedFile) -> Model:
+        pin = self.planned.pins["model"]
         with _named(LOAD, "model"):
-            _check_bytes(data, pin, "model", sha256)
+            _check_bytes(file, pin, "model")
         self.passed(LOAD, "model", f"{pin.size_bytes:,} bytes, sha256 {pin.sha256}")
         with _named(MANIFEST, "manifest"):
             self._load("manifest", _KINDS["manifest"])
-            model = chain.check_manifest(self.records, data, pin.sha256)
+            model = chain.check_manifest(self.records, file.data, pin.sha256)
         self._say(MANIFEST, "manifest")
         return model
 
@@ -229,13 +234,14 @@ class _Walk:
         with _named(phase, step):
             for part, kind in _ADAPTER_KINDS.items():
                 self._load(f"{step}-{part}", kind)
-            _check_bytes(self.files[f"{step}-package"], self.planned.pins[f"{step}-package"], f"{step}-package")
+            package = _hashed(self.files[f"{step}-package"])
+            _check_bytes(package, self.planned.pins[f"{step}-package"], f"{step}-package")
             chain.check_adapter(self.records, index, self.planned.entry)
         self._say(phase, f"{step}-manifest")
 
     def _load(self, component: str, kind: RecordKind) -> None:
         data = self.files[component]
-        _check_bytes(data, self.planned.pins[component], component)
+        _check_bytes(_hashed(data), self.planned.pins[component], component)
         self.records[component] = records.load(data, kind)
 
     def _say(self, phase: str, component: str) -> None:
@@ -288,12 +294,13 @@ def _pin_of(fetch: JsonObject) -> Pin:
     return Pin(str(fetch["path"]), number(fetch["bytes"]), str(fetch["sha256"]))
 
 
-def _check_bytes(data: bytes | memoryview, pin: Pin, component: str, sha256: str | None = None) -> None:
+def _check_bytes(file: HashedFile, pin: Pin, component: str) -> None:
     where: Detail = {"component": component, "path": pin.path}
-    if len(data) != pin.size_bytes:
-        raise ProvenanceError(ProvenanceCode.RESPONSE_LENGTH, f"{pin.path} has {len(data):,} bytes, expected "
-                              f"{pin.size_bytes:,}", {**where, "found": len(data), "expected": pin.size_bytes})
-    found = sha256 or hashlib.sha256(data).hexdigest()
+    size = len(file.data)
+    if size != pin.size_bytes:
+        raise ProvenanceError(ProvenanceCode.RESPONSE_LENGTH, f"{pin.path} has {size:,} bytes, expected "
+                              f"{pin.size_bytes:,}", {**where, "found": size, "expected": pin.size_bytes})
+    found = file.sha256
     if found != pin.sha256:
         raise ProvenanceError(ProvenanceCode.RESPONSE_DIGEST, f"{pin.path} has the SHA-256 {found}, expected "
                               f"{pin.sha256}", {**where, "found": found, "expected": pin.sha256})

@@ -15,7 +15,7 @@ from tinypylm.adapters import AdapterStack, Applied, Package
 from tinypylm.chat import ChatFormat
 from tinypylm.config import ModelConfig
 from tinypylm.diagnostics import NO_MODEL_FIGURES, Figures, Pace, adapter_figures, model_figures
-from tinypylm.engine import Engine
+from tinypylm.engine import Engine, emit
 from tinypylm.errors import Detail, ErrorCode, SessionError, SlmError
 from tinypylm.format import Model, parse
 from tinypylm.generation import Deadline, Deliver, FinishReason, Generation, TokenEvent
@@ -23,6 +23,7 @@ from tinypylm.memory import KVCache
 from tinypylm.options import SamplingOptions
 from tinypylm.output import OUTPUT_LIMIT_BYTES
 from tinypylm.recording import Recording
+from tinypylm.source import FileBytes
 from tinypylm.states import Event, State, after
 from tinypylm.tokenizer import Tokenizer
 
@@ -36,6 +37,14 @@ class _Loaded:
     tokenizer: Tokenizer
     adapters: AdapterStack
     load_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a file has been parsed to, and its SHA-256, where a caller has done both."""
+
+    model: Model
+    sha256: bytes
 
 
 class Session:
@@ -91,26 +100,34 @@ class Session:
         """The tokens of the prompt that stands in the context."""
         return self._generation.context.prompt_ids if self._generation else ()
 
-    def load(self, data: Buffer, kv_cache: KVCache = KVCache.F32, model: Model | None = None) -> Figures:
+    def load(self, data: FileBytes, kv_cache: KVCache = KVCache.F32, known: Known | None = None) -> Figures:
         """Replaces the model; the figures of the new one. Raises FormatError, BudgetError, OptionError or EngineError.
 
-        `model` is what `data` has been parsed to, where a caller has done it.
-
-        The old model is freed first, so two never share the memory, and none is loaded after a failure.
+        `known` is of these bytes. The old model is freed first, so two never share the memory, and none is loaded after
+        a failure.
         """
         following = self._after(Event.LOAD)
         self._unload()
         self.state = following
         started = perf_counter()
         try:
-            model = model or parse(data)
+            model = known.model if known else parse(data)
             engine, tokenizer = Engine.load(model, data, self._host, kv_cache), Tokenizer.of(model)
         except SlmError as error:
             self.last_error_code = error.code
             raise
-        self._model = _Loaded(engine, tokenizer, AdapterStack(engine), perf_counter() - started)
+        adapters = AdapterStack(engine, known.sha256 if known else None)
+        self._model = _Loaded(engine, tokenizer, adapters, perf_counter() - started)
         self.state = self._after(Event.LOADED)
         return self.diagnostics()
+
+    def rehearse(self) -> bool:
+        """Emits the loaded model's module once more and forgets it; False where there is none. Nothing changes."""
+        if self._model is None:
+            return False
+        engine = self._model.engine
+        emit(engine.model, engine.plan, engine.threads)
+        return True
 
     def start(
         self, prompt: str, options: SamplingOptions, recording: Recording | None = None, top_logprobs: int | None = None

@@ -77,16 +77,28 @@ def test_a_file_that_is_another_one_is_refused_with_its_phase_and_the_session_st
     assert logits(session) == before
 
 
-def test_the_worker_hands_all_files_over_in_one_piece(shelf: Shelf):
+def test_a_rehearsal_changes_nothing_and_needs_a_model(session: Session, shelf: Shelf):
+    assert not session.rehearse()
+    assert session.last_error_code is None
+    assemble(session, STACKED, files_of(shelf, STACKED))
+    found = logits(session)
+    before = session.diagnostics()
+    assert session.rehearse()
+    assert session.diagnostics() == before
+    assert logits(session) == found
+
+
+def test_the_worker_hands_the_evidence_over_in_one_piece_and_the_model_beside_it(shelf: Shelf):
     files = files_of(shelf, STACKED)
+    model = files.pop("model")
     app = App(NativeHost(), lambda *token: None, lambda: False)
     sizes = [[component, len(data)] for component, data in files.items()]
-    request = json.dumps({"name": STACKED, "files": sizes, "sha256": hashlib.sha256(files["model"]).hexdigest()})
-    answer = json.loads(app.request("assemble", request, bytearray(b"".join(files.values()))))
+    request = json.dumps({"name": STACKED, "files": sizes, "sha256": hashlib.sha256(model).hexdigest()})
+    answer = json.loads(app.request("assemble", request, bytearray(b"".join(files.values())), model))
     assert answer["result"]["adapter_apply_count"] == 2
     files["registry"] = b"{}"
     sizes[0][1] = 2
-    request = json.dumps({"name": STACKED, "files": sizes, "sha256": hashlib.sha256(files["model"]).hexdigest()})
-    refused = json.loads(app.request("assemble", request, bytearray(b"".join(files.values()))))["error"]
+    request = json.dumps({"name": STACKED, "files": sizes, "sha256": hashlib.sha256(model).hexdigest()})
+    refused = json.loads(app.request("assemble", request, bytearray(b"".join(files.values())), model))["error"]
     assert (refused["code"], refused["detail"]["step"]) == ("RecordKind", "registry")
     app.request("free", "{}")

@@ -44,10 +44,12 @@ class Applied:
 class AdapterStack:
     """`apply` and `detach`, also where they fail, wipe the engine's cache and logits: reset the engine afterwards."""
 
-    def __init__(self, engine: Engine):
+    def __init__(self, engine: Engine, base_sha256: bytes | None = None):
+        """`base_sha256` is the digest of the engine's file where it is known."""
         self.applied: list[Applied] = []
         self.total_bytes = 0
         self._engine = engine
+        self._base_sha256 = base_sha256
         self._base: BaseFacts | None = None
         self._compiled: Requantiser | None = None
         self._kept: dict[int, _Kept] = {}
@@ -122,15 +124,18 @@ class AdapterStack:
         return self._compiled
 
     def _facts(self) -> BaseFacts:
-        """The digest is that of the bytes in the engine's memory, computed while they are the file's."""
         if self._base is None:
-            model, instance = self._engine.model, self._engine.instance
-            digest = hashlib.sha256()
-            for at in range(0, model.file_bytes, _PIECE_BYTES):
-                digest.update(instance.read(at, min(_PIECE_BYTES, model.file_bytes - at)))
-            head = instance.read(0, model.header.tokenizer_end)
-            self._base = base_facts(model, head, digest.digest())
+            model = self._engine.model
+            head = self._engine.instance.read(0, model.header.tokenizer_end)
+            self._base = base_facts(model, head, self._base_sha256 or self._digest())
         return self._base
+
+    def _digest(self) -> bytes:
+        """Of the bytes in the engine's memory, computed while they are the file's."""
+        digest, size = hashlib.sha256(), self._engine.model.file_bytes
+        for at in range(0, size, _PIECE_BYTES):
+            digest.update(self._engine.instance.read(at, min(_PIECE_BYTES, size - at)))
+        return digest.digest()
 
 
 def effective_scale(package_scale: float, scale: float | None) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinypylm.format.codes import FormatCode, refusal
+from tinypylm.source import Source
 
 MODEL_BYTE_BUDGET = 33_554_432
 
@@ -19,8 +20,9 @@ def checked_extent(offset: int, count: int, unit: int, limit: int, where: str = 
     return end
 
 
-def check_padding(data: memoryview, start: int, end: int) -> None:
+def check_padding(data: Source, start: int, end: int) -> None:
     """Bytes start..end between two sections are zero."""
-    if any(data[start:end]):
-        bad = start + next(i for i, byte in enumerate(data[start:end]) if byte)
-        raise refusal(FormatCode.PADDING_NOT_ZERO, f"padding at byte {bad}", f"0x{data[bad]:02x}", "0x00")
+    padding = data[start:end]
+    if any(padding):
+        at = next(i for i, byte in enumerate(padding) if byte)
+        raise refusal(FormatCode.PADDING_NOT_ZERO, f"padding at byte {start + at}", f"0x{padding[at]:02x}", "0x00")

@@ -13,6 +13,7 @@ from tinypylm.format.extent import check_padding, checked_extent
 from tinypylm.format.header import TENSOR_ENTRY_BYTES, Header
 from tinypylm.memory import ALIGNMENT_BYTES, aligned
 from tinypylm.quant import allows_quantisation, payload_bytes
+from tinypylm.source import Source
 
 ENTRY = struct.Struct("<HBBIIIQQQI20s")
 GLOBAL_LAYER = 0xFFFF_FFFF
@@ -58,14 +59,14 @@ def tensor_name(role: Role, layer: int | None) -> str:
     return role.label if layer is None else f"{role.label} of layer {layer}"
 
 
-def parse_tensors(view: memoryview, header: Header) -> tuple[Tensor, ...]:
+def parse_tensors(view: Source, header: Header) -> tuple[Tensor, ...]:
     """The table's tensors, each checked against what the configuration implies. Raises FormatError."""
     specs = expected_tensors(header.config)
     tensors: list[Tensor] = []
-    end = header.metadata_end
+    end, table = header.metadata_end, view[header.tensor_table_offset : header.tensor_table_end]
     for index, spec in enumerate(specs):
         where = f"tensor entry {index} at byte {header.tensor_table_offset + index * TENSOR_ENTRY_BYTES}"
-        raw = RawEntry._make(ENTRY.unpack_from(view, header.tensor_table_offset + index * TENSOR_ENTRY_BYTES))
+        raw = RawEntry._make(ENTRY.unpack_from(table, index * TENSOR_ENTRY_BYTES))
         _check_identity(raw, spec, specs, where)
         tensors.append(_tensor(raw, spec, where))
         end = _check_payload(view, raw, end, f"payload of {tensor_name(spec.role, spec.layer)}")
@@ -113,7 +114,7 @@ def _check_counts(raw: RawEntry, spec: TensorSpec, dtype: DType, where: str) -> 
         raise refusal(FormatCode.RESERVED_NOT_ZERO, f"reserved bytes of {where}", raw.reserved.hex(), "zeros")
 
 
-def _check_payload(view: memoryview, raw: RawEntry, previous_end: int, where: str) -> int:
+def _check_payload(view: Source, raw: RawEntry, previous_end: int, where: str) -> int:
     """The payload's end; it starts at the next multiple of 64 after `previous_end`, with zeros in between."""
     start = aligned(previous_end)
     if raw.offset % ALIGNMENT_BYTES:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from tinypylm.source import FileBytes
+
 Buffer = bytes | bytearray | memoryview
 Export = Callable[..., "int | float | None"]
 
@@ -20,7 +22,7 @@ class Instance(Protocol):
     def export(self, name: str) -> Export:
         """The exported function; resolve it once, call it per token."""
 
-    def write(self, address: int, data: Buffer) -> None:
+    def write(self, address: int, data: FileBytes) -> None:
         """Copies `data` into linear memory."""
 
     def read(self, address: int, size_bytes: int) -> bytes:

@@ -17,6 +17,7 @@ from pyodide.ffi import JsException, to_js  # type: ignore[import-not-found]
 from tinypylm.errors import EngineError, ErrorCode
 from tinypylm.hosts import Buffer, Export
 from tinypylm.kernels.threads import QUIT
+from tinypylm.source import FileBytes, source_of
 
 Help = Callable[[object, object], None]
 
@@ -26,10 +27,28 @@ _ENGINES = (r"(Firefox)/([\d.]+)", r"(?:Headless)?(Chrome)/([\d.]+)", r"Version/
 class _Bytes(Protocol):
     """A Uint8Array as Python sees it."""
 
+    length: int
+
+    def set(self, source: _Bytes, at: int) -> None: ...
     def subarray(self, start: int, end: int) -> _Bytes: ...
     def assign(self, source: Buffer) -> None: ...
     def assign_to(self, target: memoryview) -> None: ...
     def to_bytes(self) -> bytes: ...
+
+
+class OutsideFile:
+    """A file that lies in JavaScript's memory, in a Uint8Array: a `Source`."""
+
+    def __init__(self, array: _Bytes):
+        self.array = array
+        self._size_bytes: int = array.length
+
+    def __len__(self) -> int:
+        return self._size_bytes
+
+    def __getitem__(self, part: slice, /) -> memoryview:
+        start, stop, _ = part.indices(self._size_bytes)
+        return memoryview(self.array.subarray(start, stop).to_bytes())
 
 
 class BrowserInstance:
@@ -46,8 +65,12 @@ class BrowserInstance:
     def export(self, name: str) -> Export:
         return cast(Export, getattr(self._exports, name))
 
-    def write(self, address: int, data: Buffer) -> None:
-        self._bytes.subarray(address, address + memoryview(data).nbytes).assign(data)
+    def write(self, address: int, data: FileBytes) -> None:
+        if isinstance(data, OutsideFile):
+            self._bytes.set(data.array, address)
+            return
+        data = source_of(data)[:]
+        self._bytes.subarray(address, address + data.nbytes).assign(data)
 
     def read(self, address: int, size_bytes: int) -> bytes:
         return self._bytes.subarray(address, address + size_bytes).to_bytes()

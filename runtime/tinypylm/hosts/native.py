@@ -14,8 +14,9 @@ import wasmtime
 from wasmtime import _bindings as ffi
 
 from tinypylm.errors import EngineError, ErrorCode
-from tinypylm.hosts import Buffer, Export
+from tinypylm.hosts import Export
 from tinypylm.kernels.threads import PATIENCE_NS, QUIT
+from tinypylm.source import FileBytes, source_of
 
 
 class NativeHost:
@@ -99,8 +100,8 @@ class NativeInstance:
         store = self._store
         return lambda *arguments: function(store, *arguments)
 
-    def write(self, address: int, data: Buffer) -> None:
-        self._heap[address:address + len(data)] = memoryview(data)
+    def write(self, address: int, data: FileBytes) -> None:
+        self._heap[address:address + len(data)] = source_of(data)[:]
 
     def read(self, address: int, size_bytes: int) -> bytes:
         return self._heap[address:address + size_bytes].tobytes()

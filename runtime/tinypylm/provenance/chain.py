@@ -9,10 +9,11 @@ from tinypylm.errors import ProvenanceError
 from tinypylm.format import Model, parse
 from tinypylm.provenance import derivation
 from tinypylm.provenance.codes import ProvenanceCode
-from tinypylm.provenance.derivation import Bytes, Naming, difference
+from tinypylm.provenance.derivation import Naming, difference
 from tinypylm.provenance.records import RecordKind, identifier
 from tinypylm.provenance.schema import fields, items
 from tinypylm.provenance.scores import check_evaluation
+from tinypylm.source import FileBytes
 
 Records = Mapping[str, JsonObject]
 """The bodies of one model's evidence, by component."""
@@ -20,7 +21,7 @@ Records = Mapping[str, JsonObject]
 BREEDING = (RecordKind.COMPATIBILITY, RecordKind.LINEAGE, RecordKind.RECEIPT)
 
 
-def check_manifest(records: Records, data: Bytes, sha256: str) -> Model:
+def check_manifest(records: Records, data: FileBytes, sha256: str) -> Model:
     """The manifest describes these bytes, which are the model that is returned. Raises FormatError, ProvenanceError."""
     given, model = records["manifest"], parse(data)
     naming = Naming(*(str(given[key]) for key in ("name", "label", "licence", "file")))

@@ -17,6 +17,7 @@ from tinypylm.provenance.codes import ProvenanceCode
 from tinypylm.provenance.records import VERSION, RecordKind, identifier
 from tinypylm.provenance.registry import components, phase_components
 from tinypylm.provenance.schema import fields, items, number
+from tinypylm.source import FileBytes
 
 Bytes = bytes | memoryview
 ONE = "3f800000"
@@ -45,7 +46,7 @@ class Naming:
     file: str
 
 
-def manifest(naming: Naming, model: Model, data: Bytes, sha256: str) -> JsonObject:
+def manifest(naming: Naming, model: Model, data: FileBytes, sha256: str) -> JsonObject:
     """What a model file is."""
     return {
         "kind": RecordKind.MODEL_MANIFEST, "version": VERSION,

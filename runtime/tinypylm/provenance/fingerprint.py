@@ -10,6 +10,7 @@ from tinypylm import canonical
 from tinypylm.canonical import JsonObject, JsonValue
 from tinypylm.format import Model
 from tinypylm.format.header import VERSION
+from tinypylm.source import FileBytes, pieces, source_of
 
 _NO_TOKEN = 0xFFFF_FFFF
 
@@ -45,24 +46,25 @@ def layout_checksum(model: Model) -> str:
     return hashlib.sha256(b"slm/layout/v1\n" + canonical.dumps(layout)).hexdigest()
 
 
-def tokenizer_checksum(model: Model, data: bytes | memoryview) -> str:
+def tokenizer_checksum(model: Model, data: FileBytes) -> str:
     """SHA-256 over vocab_size, bos and eos as u32 (no token is 2^32 - 1) and the tokenizer section's bytes."""
     config, header = model.config, model.header
     ids = (_NO_TOKEN if token is None else token for token in (config.bos_id, config.eos_id))
     digest = hashlib.sha256(b"slm/tokenizer/v1\n" + struct.pack("<III", config.vocab_size, *ids))
-    digest.update(memoryview(data)[header.tokenizer_offset : header.tokenizer_end])
+    digest.update(source_of(data)[header.tokenizer_offset : header.tokenizer_end])
     return digest.hexdigest()
 
 
-def tensor_checksum(model: Model, data: bytes | memoryview) -> str:
+def tensor_checksum(model: Model, data: FileBytes) -> str:
     """SHA-256 over all payloads in file order: two files with the same weights have the same."""
-    digest, view = hashlib.sha256(b"slm/tensors/v1\n"), memoryview(data)
+    digest, view = hashlib.sha256(b"slm/tensors/v1\n"), source_of(data)
     for tensor in model.tensors:
-        digest.update(view[tensor.offset : tensor.offset + tensor.payload_bytes])
+        for piece in pieces(view, tensor.offset, tensor.offset + tensor.payload_bytes):
+            digest.update(piece)
     return digest.hexdigest()
 
 
-def contract(model: Model, data: bytes | memoryview) -> JsonObject:
+def contract(model: Model, data: FileBytes) -> JsonObject:
     """What a compatibility report binds: everything that parents and child must have in common."""
     return {
         "format_version": VERSION,
