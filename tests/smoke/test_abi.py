@@ -54,7 +54,7 @@ def without_a_model() -> list[Case]:
         ("generate", {"prompt": "a", "options": GREEDY}, None, "ModelNotLoaded"),
         ("load", {}, b"", "TruncatedHeader"), ("load", {}, None, "TruncatedHeader"),
         ("load", {}, MODEL[:107], "TruncatedHeader"), ("load", {}, MODEL[:108], "FileSizeMismatch"),
-        ("assemble", {"name": "x", "files": [], "sha256": "0" * 64}, MODEL, "DigestMismatch"),
+        ("assemble", {"name": "x", "files": [], "sha256": "0" * 64}, MODEL, "FetchMissing"),
         ("detach_adapters", {}, None, "ModelNotLoaded"), ("apply_adapter", {}, b"", "ModelNotLoaded"),
         ("inspect", {}, b"", "TruncatedHeader"), ("inspect", {}, bytes(108), "BadMagic"),
         ("replay", {}, b"", "RecordNotCanonical"), ("replay", {}, None, "RecordNotCanonical"),

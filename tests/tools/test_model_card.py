@@ -25,5 +25,5 @@ def test_a_committed_model_is_sound_and_on_the_card(kind: DType, repo_root: Path
     assert f"| `{name}` | {len(data):,} | `{hashlib.sha256(data).hexdigest()}` |" in card
 
 
-def test_all_models_together_are_under_40_mb(repo_root: Path) -> None:
-    assert sum(path.stat().st_size for path in (repo_root / "models").rglob("*.slm")) < 40_000_000
+def test_all_models_together_are_small_enough_to_clone(repo_root: Path) -> None:
+    assert sum(path.stat().st_size for path in (repo_root / "models").rglob("*.slm")) < 64_000_000
