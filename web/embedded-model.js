@@ -283,6 +283,7 @@ function unlessAborted(work, signal) {
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal?.reason);
     signal?.addEventListener("abort", abort, { once: true });
+    if (signal?.aborted) abort(); // while the modules came, or by what `work` has begun with
     work.then(resolve, reject).finally(() => signal?.removeEventListener("abort", abort));
   });
 }

@@ -328,6 +328,20 @@ def test_a_load_can_be_aborted_while_python_starts(browser: Browser, server: str
         assert host.errors == []
 
 
+def test_a_load_can_be_aborted_while_its_modules_come(browser: Browser, server: str):
+    with browser.new_context() as context:
+        host = HostPage(context.new_page(), server)
+        refusal = host.run("""({TinyPyLM, refused}) => {
+          const control = new AbortController();
+          const load = TinyPyLM.load({ model: "storyteller-2m-q8_0", signal: control.signal });
+          control.abort();
+          return refused(() => load);
+        }""")
+        assert refusal["name"] == "AbortError"
+        host.waits_for_the_end_of_its_workers()
+        assert host.errors == []
+
+
 def test_python_and_models_come_from_the_base(browser: Browser, server: str):
     with browser.new_context() as context:
         host = HostPage(context.new_page(), server)
