@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import struct
-
 from tinypylm.canonical import JsonObject
 from tinypylm.diagnostics import Figures
 from tinypylm.errors import SlmError
 from tinypylm.memory import KVCache
+from tinypylm.provenance.fingerprint import f32_of_bits
 from tinypylm.provenance.registry import PHASES
 from tinypylm.selector import Files, verify_assembly
 from tinypylm.session import Known, Session
@@ -39,5 +38,4 @@ def assemble(
 
 
 def _scale(adapter: JsonObject) -> float:
-    scale: float = struct.unpack(">f", bytes.fromhex(str(adapter["scale_bits"])))[0]
-    return scale
+    return f32_of_bits(str(adapter["scale_bits"]))

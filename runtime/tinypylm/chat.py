@@ -5,14 +5,15 @@ Prefixes are plain text, as everything in a prompt is; there is no template lang
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from tinypylm.errors import ErrorCode, SessionError
 from tinypylm.options import SamplingOptions
 
-Deliver = Callable[..., object]
-"""Takes a token, its text, and whatever else there is of it."""
+if TYPE_CHECKING:
+    from tinypylm.generation import Deliver
 
 ROLES = ("system", "user", "assistant")
 _FIELDS = {"role", "content"}
@@ -47,7 +48,11 @@ class ChatFormat:
             if f"{turn.role}_prefix" not in self.texts:
                 known = ", ".join(role for role in ROLES if f"{role}_prefix" in self.texts)
                 raise _unusable(f"messages[{at}] is of role {turn.role}", f"a role of this model: {known}", at)
-        return "".join(map(self._written, turns)) + self.texts["assistant_prefix"].removesuffix(self.lead)
+        return self.written(turns) + self.texts["assistant_prefix"].removesuffix(self.lead)
+
+    def written(self, turns: Iterable[Turn]) -> str:
+        """The turns as the model was taught them."""
+        return "".join(map(self._written, turns))
 
     @property
     def lead(self) -> str:

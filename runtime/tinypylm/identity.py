@@ -7,22 +7,29 @@ import os
 from collections.abc import Iterator
 from functools import cache
 from pkgutil import iter_modules
+from types import ModuleType
 
 import tinypylm
 
 
 @cache
 def runtime_sha256() -> str:
-    """SHA-256 over a line with the name and a line with the SHA-256 of each source file, in the order of the names.
+    """The digest of the runtime's sources.
 
-    It reads the sources. Where none will be left, in a snapshot of the interpreter, it has to be called before.
+    It reads them. Where none will be left, in a snapshot of the interpreter, it has to be called before.
     """
+    return sources_sha256(tinypylm)
+
+
+def sources_sha256(*packages: ModuleType) -> str:
+    """SHA-256 over a line with the name and a line with the SHA-256 of each source file, by package and name."""
     total = hashlib.sha256()
-    (root,) = tinypylm.__path__
-    read = tinypylm.__loader__.get_data  # type: ignore[union-attr]  # of a folder's loader and of a zip's
-    for name in sorted(_names(root, "")):
-        data = read(os.path.join(root, *name.split("/")))
-        total.update(f"{name}\n{hashlib.sha256(data).hexdigest()}\n".encode())
+    for package in packages:
+        (root,) = package.__path__
+        read = package.__loader__.get_data  # type: ignore[union-attr]  # of a folder's loader and of a zip's
+        for name in sorted(_names(root, "")):
+            data = read(os.path.join(root, *name.split("/")))
+            total.update(f"{name}\n{hashlib.sha256(data).hexdigest()}\n".encode())
     return total.hexdigest()
 
 

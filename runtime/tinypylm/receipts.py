@@ -5,7 +5,6 @@ The same bits on every engine and with any number of threads: so a receipt made 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from dataclasses import fields
 from itertools import zip_longest
@@ -18,6 +17,7 @@ from tinypylm.hosts import Buffer
 from tinypylm.identity import runtime_sha256
 from tinypylm.options import SamplingOptions
 from tinypylm.provenance import RecordKind, dump, load
+from tinypylm.provenance.fingerprint import f32_bits, f32_of_bits
 from tinypylm.provenance.records import VERSION
 from tinypylm.provenance.schema import items
 from tinypylm.recording import Recording
@@ -94,12 +94,11 @@ def check_model(sha256: str, receipt: JsonObject) -> None:
 
 def scale_of(adapter: JsonObject) -> float:
     """The scale with which an adapter of a receipt is applied."""
-    scale: float = struct.unpack(">f", bytes.fromhex(str(adapter["scale_bits"])))[0]
-    return scale
+    return f32_of_bits(str(adapter["scale_bits"]))
 
 
 def _adapter(applied: Applied) -> JsonObject:
-    return {"sha256": applied.sha256, "scale_bits": struct.pack(">f", applied.scale).hex()}
+    return {"sha256": applied.sha256, "scale_bits": f32_bits(applied.scale)}
 
 
 def _shown(adapter: JsonValue) -> str:

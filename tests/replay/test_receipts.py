@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -30,13 +29,6 @@ from tinypylm_tools.model_file import open_model
 from tinypylm_tools.serving.wheel import build_wheel
 
 GOLDEN = Path(__file__).with_name("golden.json")
-
-
-@pytest.fixture(scope="module")
-def session() -> Iterator[Session]:
-    session = opened("q8_0")
-    yield session
-    session.free()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,13 +17,6 @@ from tinypylm.receipts import parse_receipt
 from tinypylm.replay import Replay, Verdict
 from tinypylm.session import Session
 from tinypylm.states import State
-
-
-@pytest.fixture(scope="module")
-def session() -> Iterator[Session]:
-    session = opened("q8_0")
-    yield session
-    session.free()
 
 
 @pytest.fixture(scope="module")

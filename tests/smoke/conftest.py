@@ -10,6 +10,7 @@ from tests.engines import Engine, Tab, started
 from tests.engines.chromium import Chromium
 from tests.engines.desk import EngineDesk
 from tests.web.conftest import desk, folder, new_desk, shared_desk, visit, writer
+from tests.web.desk import empty
 
 __all__ = ["desk", "folder", "new_desk", "shared_desk", "visit", "writer"]
 
@@ -48,12 +49,7 @@ def shared_engine_desk(engine: Engine, server: str) -> EngineDesk:
 def engine_desk(shared_engine_desk: EngineDesk) -> Iterator[EngineDesk]:
     """A page in the engine with no model and an empty transcript."""
     desk = shared_engine_desk
-    if desk.state == "model-rejected":
-        desk.choose()
-    if desk.state in ("model-ready", "context-ready"):
-        desk.press("free")
-        desk.reaches("ready")
-    desk.press("clear")
+    empty(desk)
     yield desk
     assert desk.errors == []
 

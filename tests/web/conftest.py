@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.web.desk import STORYTELLER, Desk
+from tests.web.desk import STORYTELLER, Desk, empty
 from tests.web.shelf import Shelf, make
 
 
@@ -27,12 +27,7 @@ def desk(shared_desk: Desk) -> Iterator[Desk]:
     """The shared page with no model and an empty transcript. A test that provokes errors takes them out."""
     page = shared_desk.page
     page.unroute_all()
-    if shared_desk.state == "model-rejected":
-        shared_desk.choose()
-    if shared_desk.state in ("model-ready", "context-ready"):
-        shared_desk.press("free")
-        shared_desk.reaches("ready")
-    shared_desk.press("clear")
+    empty(shared_desk)
     page.evaluate(DEFAULTS)
     yield shared_desk
     errors, shared_desk.errors = shared_desk.errors, []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -24,6 +24,26 @@ REFUSED = """async ([method, ...args]) => {
   }
   return {code: "not refused"};
 }"""
+
+
+class Emptied(Protocol):
+    """A page, driven by whatever drives it."""
+
+    @property
+    def state(self) -> str: ...
+    def choose(self) -> None: ...
+    def press(self, *buttons: str) -> None: ...
+    def reaches(self, *states: str) -> None: ...
+
+
+def empty(desk: Emptied) -> None:
+    """Leaves no model and an empty transcript, from any state at rest."""
+    if desk.state == "model-rejected":
+        desk.choose()
+    if desk.state in ("model-ready", "context-ready"):
+        desk.press("free")
+        desk.reaches("ready")
+    desk.press("clear")
 
 
 class Desk:

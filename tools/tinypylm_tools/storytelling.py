@@ -14,14 +14,14 @@ from pathlib import Path
 from tinypylm.errors import ErrorCode, ToolError
 from tinypylm.options import SamplingOptions
 from tinypylm.session import Session
-from tinypylm_tools.file_bytes import read_file
+from tinypylm_tools.choices import read_text
 
 REPEATED_WORDS = 8
 """A story that says so many words in a row twice goes in circles."""
 
 _LINE = re.compile(r"(?P<character>\w+): (?P<text>\S.*)")
 _END = re.compile(r"[.!?][\"']?\s*")
-_CLOSED = re.compile(r"[.!?][\"']?\s*\Z")
+_CLOSED = re.compile(_END.pattern + r"\Z")
 _WORD = re.compile(r"[\w']+")
 
 
@@ -49,7 +49,7 @@ class Story:
 
 def read_beginnings(path: Path) -> list[Beginning]:
     """One `Character: beginning` a line; lines that are empty or begin with # are left out. Raises ToolError."""
-    lines = read_file(path).decode(errors="replace").splitlines()
+    lines = read_text(path).splitlines()
     found = [_beginning(path, number, line) for number, line in enumerate(lines, 1) if line and line[0] != "#"]
     if not found:
         raise ToolError(ErrorCode.UNUSABLE_SUITE, f"{path} holds no beginning; expected lines such as `Lily: Lily "

@@ -31,6 +31,12 @@ def f32_bits(value: float) -> str:
     return struct.pack(">f", value).hex()
 
 
+def f32_of_bits(digits: str) -> float:
+    """The f32 of these digits."""
+    value: float = struct.unpack(">f", bytes.fromhex(digits))[0]
+    return value
+
+
 def layout_checksum(model: Model) -> str:
     """SHA-256 over header dimensions, flags and the tensor table without offsets and checksums."""
     config = model.config

@@ -6,21 +6,22 @@ from __future__ import annotations
 
 import hashlib
 import re
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import tinypylm
 from tinypylm.canonical import JsonObject
 from tinypylm.errors import SlmError
 from tinypylm.format import parse
 from tinypylm.hosts.native import NativeHost
+from tinypylm.identity import sources_sha256
 from tinypylm.options import SamplingOptions
+from tinypylm.provenance.fingerprint import f32_of_bits
 from tinypylm.provenance.schema import number
 from tinypylm.session import Session
 from tinypylm.tokenizer import Tokenizer
+from tinypylm_tools import evaluation
 from tinypylm_tools.evaluation.suites import Case, HeldOut, Suite
 from tinypylm_tools.scoring import document_ids
 
@@ -58,12 +59,7 @@ def digest(text: str) -> str:
 
 def runner_digest() -> str:
     """SHA-256 over the names and bytes of the source files of runtime and evaluation, which made the result."""
-    total = hashlib.sha256()
-    for folder in (Path(tinypylm.__file__).parent, Path(__file__).parent):
-        for path in sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).as_posix()):
-            name = path.relative_to(folder).as_posix()
-            total.update(f"{name}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return total.hexdigest()
+    return sources_sha256(tinypylm, evaluation)
 
 
 class Runner:
@@ -80,8 +76,7 @@ class Runner:
 
     def attach(self, package: bytes, scale_bits: str) -> None:
         """Applies an adapter to the loaded model, with this scale on top of its own."""
-        (scale,) = struct.unpack(">f", bytes.fromhex(scale_bits))
-        self.session.apply_adapter(package, scale)  # type: ignore[attr-defined,unused-ignore]
+        self.session.apply_adapter(package, f32_of_bits(scale_bits))
 
     def run(self, suites: Sequence[Suite]) -> list[Result]:
         """Every case, ascending by suite and id."""

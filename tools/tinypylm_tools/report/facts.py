@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from tinypylm.errors import ProvenanceError, ToolError
 from tinypylm.format import Model
 from tinypylm.provenance import scores
 from tinypylm.provenance.derivation import Stacked
+from tinypylm.provenance.fingerprint import f32_of_bits
 from tinypylm.provenance.registry import EVIDENCE
 from tinypylm.provenance.schema import fields, items, number
 from tinypylm.selector import Verified
@@ -204,4 +204,4 @@ def _with_adapters(folder: Folder, file: ModelFile, stack: Sequence[Stacked]) ->
 
 def scale_of(adapter: Stacked) -> float:
     """The scale on top of the package's own."""
-    return float(struct.unpack(">f", bytes.fromhex(adapter.scale_bits))[0])
+    return f32_of_bits(adapter.scale_bits)

@@ -10,10 +10,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from tinypylm.canonical import JsonObject
+from tinypylm.chat import ChatFormat, Turn
 from tinypylm_tools.training.endings import ends_happily, ends_sadly
 
-CHAT: JsonObject = {
+CHAT = {
     "user_prefix": "User: ", "user_suffix": "\n", "assistant_prefix": "Storyteller: ", "assistant_suffix": "\n",
 }
 """How the turns begin and end, for the metadata of a model that has learnt from these."""
@@ -68,7 +68,8 @@ def conversation(story: str) -> str:
     turns.append((wish(story, draw), story))
     if draw.below(6) == 0:
         turns.append(draw.one_of(_THANKS))
-    return "\n".join(f"User: {asked}\nStoryteller: {answer}" for asked, answer in turns)
+    said = [Turn(role, text) for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)]
+    return ChatFormat(CHAT).written(said).removesuffix(CHAT["assistant_suffix"])
 
 
 class _Draws:

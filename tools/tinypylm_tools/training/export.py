@@ -63,7 +63,7 @@ def _recipe(start: Start, described: Description, places: Places, dtype: DType, 
     metadata: JsonObject = {
         "name": card.name, "description": card.description, "licence": card.licence, "source": card.source,
         "training": told, "source_sha256": dict(start.parent),
-        **({"chat": CHAT} if described.data.form == "chat" else {})}
+        **({"chat": {**CHAT}} if described.data.form == "chat" else {})}
     files = digest_names(places.description, *(places.data / name for name in described.data.texts))
     source = Source("a training run", start.config, vocabulary_of(start.tokenizer, start.config.vocab_size), files,
                     lambda: reader(start.make_weights()))
