@@ -70,8 +70,19 @@ def test_without_a_penalty_seen_tokens_stay_as_they_are() -> None:
     scan.check(logits, set(range(50)), 10, temperature=1.0, penalty=1.0)
 
 
+@pytest.mark.parametrize("n", [3, 16, 39])
+def test_the_largest_logit_is_found_wherever_it_stands(n: int) -> None:
+    """Exponentials of differences from any other one would be infinite."""
+    scan = Scan(n)
+    for place in range(n):
+        logits = np.full(n, -100, np.float32)
+        logits[place] = 100
+        *_, total = scan.run(logits, set(), 1, 1.0, 1.0)
+        assert total == 100
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("place", [0, 5, 258 - 1])
+@pytest.mark.parametrize("place", [0, 5, 10, 15, 255, 258 - 1])
 def test_a_logit_that_is_not_finite_shows_in_the_total(bad: float, place: int) -> None:
     scan = Scan(258)
     logits = np.zeros(258, np.float32)
