@@ -6,8 +6,8 @@
     python -m tests contract        what the page's files have to be, without a browser
     python -m tests smoke MODE      one journey through the page (docs/testing.md lists them); --engine firefox
 
-The journeys that run in every engine run in Firefox and WebKitGTK, too, where these are installed or can be; where they
-can't, the summary says why.
+The journeys run in Firefox and WebKitGTK, too, where these are installed or can be; where they can't, the summary says
+why.
 
 What it needs (a virtual environment, TypeScript) goes to .tests/, which git ignores, and is kept from run to run.
 """
@@ -225,7 +225,7 @@ def _bring_browser(engine: str, terminal: Terminal) -> None:
 
 
 def _run_journeys(engine: str, terminal: Terminal) -> None:
-    """Those that run in every engine, in this one. Raises NotRunError where it is not there and cannot be had."""
+    """All journeys, in this engine. Raises NotRunError where it is not there and cannot be had."""
     try:
         _bring_browser(engine, terminal)
     except (subprocess.SubprocessError, ToolError) as error:

@@ -55,7 +55,7 @@ async function open(count, { signal, beforeRequest }, headers) {
   try {
     response = await fetch(url, { signal, headers, credentials: "same-origin", redirect: "error" });
   } catch (error) {
-    if (signal?.aborted) throw error;
+    signal?.throwIfAborted(); // why it was: WebKit's error does not say
     throw new PageError("FetchFailed", `${url} could not be fetched (${error}). Is the server still running?`, { url });
   }
   if (response.ok) return response;
@@ -75,7 +75,7 @@ async function receive(response, count, { limit_bytes, signal, afterPart }, part
   if (reader === undefined) return true;
   try {
     for (;;) {
-      const part = await nextPart(reader);
+      const part = await nextPart(reader, signal);
       signal?.throwIfAborted();
       if (typeof part === "boolean") return part;
       if (count.accepted_bytes + part.byteLength > limit_bytes) throw overrun(count, limit_bytes);
@@ -91,13 +91,15 @@ async function receive(response, count, { limit_bytes, signal, afterPart }, part
 /**
  * The next part, with a buffer of its own that can be transferred; true at the end, false where it broke off.
  * @param {ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>} reader
+ * @param {AbortSignal | null} signal
  */
-async function nextPart(reader) {
+async function nextPart(reader, signal) {
   try {
     const { done, value } = await reader.read();
     if (done) return true;
     return value.length === value.buffer.byteLength ? value.buffer : value.slice().buffer;
   } catch (error) {
+    signal?.throwIfAborted();
     if (error instanceof TypeError) return false; // which is all that a stream says of a lost connection
     throw error;
   }

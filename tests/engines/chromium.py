@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Error
+
+from tests.engines.tab import ScriptError
 
 
 class ChromiumTab:
-    """A page in a profile of its own."""
+    """A page in a profile of its own. `page` is for what only Chromium tells."""
 
     def __init__(self, browser: Browser):
         self._context = browser.new_context()
-        self._page = self._context.new_page()
+        self.page = self._context.new_page()
         self.errors: list[str] = []
-        self._page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
-        self._page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
+        self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
 
     def open(self, address: str) -> None:
-        self._page.goto(address)
+        self.page.goto(address)
 
     def evaluate(self, source: str, argument: object = None) -> Any:
-        return self._page.evaluate(source, argument)
+        try:
+            return self.page.evaluate(source, argument)
+        except Error as error:
+            raise ScriptError(str(error)) from error
 
     def close(self) -> None:
         self._context.close()

@@ -5,34 +5,29 @@ Waiting is done in the page: a call answers when what it waits for is there.
 
 from __future__ import annotations
 
+import time
 from base64 import b64encode
 from typing import Any
 
-from tests.engines.tab import PATIENCE_S, Tab
+from tests.engines.tab import PATIENCE_S, ScriptError, Tab
 from tests.web.desk import REFUSED, STORYTELLER, TOKENS
 
-UNTIL = """async ([wanted, patience]) => {
-  const status = document.querySelector("#status");
-  const seen = () => wanted.includes(status.dataset.state) || wanted.includes(status.dataset.code);
-  for (const ends = performance.now() + patience; !seen() && performance.now() < ends;) {
+UNTIL = """async ([given, patience]) => {
+  const holds = CONDITION;
+  for (const ends = performance.now() + patience; !(await holds(given)); ) {
+    if (performance.now() > ends) return false;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  return seen() ? null : `${status.dataset.state} ${status.dataset.code} ${status.textContent}`;
+  return true;
 }"""
-VERDICT = """async ([outcome, patience]) => {
-  const verdict = document.querySelector("#replay-verdict");
-  for (const ends = performance.now() + patience; verdict.dataset.outcome !== outcome && performance.now() < ends;) {
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  return [verdict.dataset.outcome, verdict.textContent];
+SHOWS_ONE_OF = """(wanted) => {
+  const { state, code } = document.querySelector("#status").dataset;
+  return wanted.includes(state) || wanted.includes(code);
 }"""
-KEEPS = """async ([kind, patience]) => {
-  for (const ends = performance.now() + patience; performance.now() < ends;) {
-    const kept = await (await caches.open("tinypylm")).keys();
-    if (kept.some(({ url }) => url.includes(`/kept/${kind}`))) return true;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  return false;
+HAS_VERDICT = "(outcome) => document.querySelector('#replay-verdict').dataset.outcome === outcome"
+KEEPS = """async (kind) => {
+  const kept = await (await caches.open("tinypylm")).keys();
+  return kept.some(({ url }) => url.includes(`/kept/${kind}`));
 }"""
 OPEN_FILE = """([id, name, data]) => {
   const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
@@ -55,12 +50,12 @@ RECORD = """async ([prompt, options]) => {
 
 
 class EngineDesk:
-    """One page with a runtime that has started."""
+    """One page whose start has come to an end, with a runtime as a rule."""
 
-    def __init__(self, tab: Tab, address: str, query: str = ""):
+    def __init__(self, tab: Tab, address: str, query: str = "", ends: tuple[str, ...] = ("ready", "model-ready")):
         self.tab, self.address = tab, address
         tab.open(address + query)
-        self.reaches("ready", "model-ready")
+        self.reaches(*ends)
 
     @property
     def errors(self) -> list[str]:
@@ -88,14 +83,41 @@ class EngineDesk:
     def value(self, name: str) -> str:
         return str(self.tab.evaluate("(id) => document.querySelector(`#${id}`).value", name))
 
+    def evaluate(self, source: str, argument: object = None) -> Any:
+        return self.tab.evaluate(source, argument)
+
+    def until(self, condition: str, argument: object = None) -> bool:
+        """Waits in the page until the function `condition` holds for `argument`; false if it never does."""
+        return bool(self.evaluate(UNTIL.replace("CONDITION", condition), [argument, 1000 * (PATIENCE_S - 5)]))
+
     def reaches(self, *states: str) -> None:
         """Waits for one of `states`."""
-        found = self.tab.evaluate(UNTIL, [states, 1000 * (PATIENCE_S - 5)])
-        assert found is None, f"expected one of {states}, found {found}"
+        met = self.until(SHOWS_ONE_OF, states)
+        assert met, f"expected one of {states}, found {self.state} {self.code} {self.text('status')}"
 
     def shows(self, code: str) -> None:
         """Waits for the error `code`."""
         self.reaches(code)
+
+    def forget_device(self) -> None:
+        """From now on the page finds nothing that was kept: every model comes from the server."""
+        self.evaluate("delete globalThis.caches")
+        assert self.evaluate("globalThis.caches === undefined")
+
+    def reload(self, *ends: str) -> None:
+        """Presses Reload, and waits for one of these states of the page that comes."""
+        self.evaluate("void (window.left = true)")
+        self.press("reload")
+        patience = time.monotonic() + PATIENCE_S
+        while self._is_leaving() and time.monotonic() < patience:
+            time.sleep(0.05)
+        self.reaches(*ends)
+
+    def _is_leaving(self) -> bool:
+        try:
+            return bool(self.evaluate("window.left === true || document.readyState !== 'complete'"))
+        except ScriptError:  # the document went away under it
+            return True
 
     def press(self, *buttons: str) -> None:
         for name in buttons:
@@ -107,7 +129,7 @@ class EngineDesk:
           select.value = id;
           select.dispatchEvent(new Event("change", { bubbles: true }));
         }""", model)
-        self.reaches("model-ready", "model-rejected")
+        self.reaches("model-ready", "model-rejected", "assembly-rejected")
 
     def open_file(self, name: str, data: bytes) -> None:
         """Loads a model through the file input."""
@@ -157,13 +179,13 @@ class EngineDesk:
 
     def verdict(self, outcome: str) -> str:
         """Waits for this outcome of a replay that a file has begun; its sentence."""
-        found, sentence = self.tab.evaluate(VERDICT, [outcome, 1000 * (PATIENCE_S - 5)])
-        assert found == outcome, sentence
-        return str(sentence)
+        met, sentence = self.until(HAS_VERDICT, outcome), self.text("replay-verdict")
+        assert met, sentence
+        return sentence
 
     def keeps(self, kind: str) -> None:
         """Waits until the page, which is left alone, has kept a file of this kind."""
-        assert self.tab.evaluate(KEEPS, [kind, 1000 * (PATIENCE_S - 5)])
+        assert self.until(KEEPS, kind)
 
     def replay(self, receipt: bytes) -> dict[str, Any]:
         """The verdict, by the API."""

@@ -74,10 +74,3 @@ def test_every_engine_is_a_step_of_the_whole_suite_and_none_of_a_part(monkeypatc
     assert steps()[-2:] == ["firefox", "webkit"]
     for arguments in (["quick"], ["--", "-k", "sampler"], ["smoke", "abi"], ["smoke", "abi", "--engine", "firefox"]):
         assert not {"firefox", "webkit"} & set(steps(*arguments))
-
-
-def test_a_journey_of_chromiums_driver_is_refused_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys):
-    monkeypatch.setattr("sys.argv", ["tests", "smoke", "soak", "--engine", "webkit"])
-    with pytest.raises(SystemExit):
-        runner._options()
-    assert "soak needs chromium's driver; modes for webkit: abi, " in capsys.readouterr().err

@@ -51,7 +51,7 @@ class WebKit:
 
     def new_tab(self) -> WebKitTab:
         self.call("POST", f"{self.session}/window", handle=self._home)  # the last one may be closed by now
-        return WebKitTab(self, str(self.call("POST", f"{self.session}/window/new", type="tab")["handle"]))
+        return WebKitTab(self, str(self.call("POST", f"{self.session}/window/new", type="window")["handle"]))
 
 
 class WebKitTab:

@@ -13,7 +13,7 @@ from tests.serving.raw_http import Answer, ask
 from tinypylm_tools.serving.admission import site_of
 from tinypylm_tools.serving.connection import Service
 from tinypylm_tools.serving.limits import Limits
-from tinypylm_tools.serving.routes import build_routes
+from tinypylm_tools.serving.routes import Routes, build_routes
 from tinypylm_tools.serving.server import CONNECTION_THREAD, Server, listen, port_of
 
 MODEL = bytes(range(256)) * 4
@@ -39,12 +39,12 @@ PATIENCE_SECONDS = 5
 
 
 @contextmanager
-def running(root: Path, limits: Limits, *, isolated: bool = True) -> Iterator[Running]:
-    """A server on `root`; at the end none of its threads is left."""
+def running(root: Path, limits: Limits, *, isolated: bool = True, routes: Routes | None = None) -> Iterator[Running]:
+    """A server on `root`, or on other `routes`; at the end none of its threads is left."""
     listeners = listen(["127.0.0.1"], 0)
     site = Running(port_of(listeners), root)
-    routes = build_routes(root / "web", root / "models")
-    service = Service(site_of(site.port), routes, limits, site.log.append, isolated)
+    table = build_routes(root / "web", root / "models") if routes is None else routes
+    service = Service(site_of(site.port), table, limits, site.log.append, isolated)
     server = Server(listeners, service)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -1,4 +1,4 @@
-"""Whole journeys through the page, each one command and one test: `python -m tests smoke MODE`.
+"""Whole journeys through the page, each one command and one test, in any engine: `python -m tests smoke MODE`.
 
 A mode is a file of this folder: test_step_token.py is `step-token`, and its first line says what it proves.
 """
@@ -22,15 +22,6 @@ def modes() -> dict[str, str]:
     }
 
 
-def modes_of_every_engine() -> list[str]:
-    """Those that need nothing of Chromium's driver."""
-    return [mode for mode in modes() if "pytest.mark.engines" in _file(mode).read_text("utf-8")]
-
-
-def _file(mode: str) -> Path:
-    return FOLDER / f"test_{mode.replace('-', '_')}.py"
-
-
 def parse(arguments: list[str]) -> list[str]:
     """What pytest needs for the mode and the options that were asked for."""
     known = modes()
@@ -44,8 +35,5 @@ def parse(arguments: list[str]) -> list[str]:
     parser.add_argument("--headed", action="store_true", help="show the browser")
     parser.add_argument("--engine", choices=NAMES, default=NAMES[0], help="default: %(default)s")
     options = parser.parse_args(arguments)
-    portable = modes_of_every_engine()
-    if options.engine != NAMES[0] and options.mode not in {*portable, "all"}:
-        parser.error(f"{options.mode} needs {NAMES[0]}'s driver; modes for {options.engine}: {', '.join(portable)}")
-    path = FOLDER if options.mode == "all" else _file(options.mode)
+    path = FOLDER if options.mode == "all" else FOLDER / f"test_{options.mode.replace('-', '_')}.py"
     return [str(path), "--durations=0", f"--engine={options.engine}", *(["--headed"] if options.headed else [])]

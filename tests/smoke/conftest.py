@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from tests.engines import Engine, Tab, started
 from tests.engines.chromium import Chromium
 from tests.engines.desk import EngineDesk
-from tests.web.conftest import desk, folder, new_desk, shared_desk, visit, writer
+from tests.smoke.site import Site, open_site
 from tests.web.desk import empty
-
-__all__ = ["desk", "folder", "new_desk", "shared_desk", "visit", "writer"]
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +38,27 @@ def new_tab(engine: Engine) -> Iterator[Callable[[], Tab]]:
     yield open_tab
     for tab in tabs:
         tab.close()
+
+
+@pytest.fixture
+def new_site(
+    server: str, repo_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Site]]:
+    """Opens servers whose files the test exchanges; with the project's models, or another folder of them.
+
+    The first start of `server` has set web/vendor up.
+    """
+    with ExitStack() as stack:
+
+        def open_one(models: Path = repo_root / "models") -> Site:
+            return stack.enter_context(open_site(models, tmp_path_factory.mktemp("exchanged")))
+
+        yield open_one
+
+
+@pytest.fixture
+def site(new_site: Callable[[], Site]) -> Site:
+    return new_site()
 
 
 @pytest.fixture(scope="session")

@@ -10,36 +10,43 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.assembled import PHASES, choose, phases, rows, told, told_here
-from tests.web.desk import Desk
+from tests.engines import Tab
+from tests.engines.desk import EngineDesk
+from tests.smoke.site import Site
+from tests.web.assembled import PHASES, phases, rows, told, told_here
 from tests.web.shelf import BASE, STACKED, Shelf, make
 from tinypylm.adapters import PackageFormat
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.engines]
 
-KINDS = (PackageFormat.ADP1, PackageFormat.ASP1)
+STACKS = ((PackageFormat.ADP1, PackageFormat.ASP1), (PackageFormat.ASP1, PackageFormat.ALR1))
 RECEIPT = "adapters/asp1.receipt.json"
 
 
-def test_adapter_sidecar_registry_file(visit: Callable[[Shelf], Desk], folder: Path, tmp_path: Path):
-    for shelf in (Shelf(make(tmp_path / "models", KINDS)), Shelf(folder)):  # the other is ASP1 and ALR1
-        desk = visit(shelf)
-        desk.reaches("ready")
-        choose(desk, STACKED)
+def test_adapter_sidecar_registry_file(
+    new_tab: Callable[[], Tab], new_site: Callable[[Path], Site], tmp_path: Path
+):
+    for number, kinds in enumerate(STACKS):
+        folder = make(tmp_path / str(number), kinds)
+        site, shelf = new_site(folder), Shelf(folder)
+        desk = EngineDesk(new_tab(), site.address)
+        desk.forget_device()
+        desk.choose(STACKED)
         applied(desk, shelf)
-        sound, altered = shelf.files[RECEIPT], shelf.files[RECEIPT].replace(b'"version":1', b'"version":2')
-        assert altered != sound
-        shelf.files[RECEIPT] = altered
-        choose(desk, STACKED)
+        altered = shelf.files[RECEIPT].replace(b'"version":1', b'"version":2')
+        assert altered != shelf.files[RECEIPT]
+        site.put(f"models/{RECEIPT}", altered)
+        desk.choose(STACKED)
         rejected(desk)
-        shelf.files[RECEIPT] = sound
-        choose(desk, STACKED)
+        site.restore()
+        desk.choose(STACKED)
         applied(desk, shelf)
         assert desk.errors == []
 
 
-def applied(desk: Desk, shelf: Shelf) -> None:
+def applied(desk: EngineDesk, shelf: Shelf) -> None:
     assert (desk.state, desk.code) == ("model-ready", "")
+    assert "generate" in desk.enabled()
     assert phases(desk) == PHASES
     assert desk.figure("module_plan_actual_fetch_count") == "21"
     assert int(desk.figure("module_request_count")) <= 32
@@ -54,10 +61,10 @@ def applied(desk: Desk, shelf: Shelf) -> None:
     assert told(desk) == told_here(shelf, STACKED) != told_here(shelf, BASE)
 
 
-def rejected(desk: Desk) -> None:
+def rejected(desk: EngineDesk) -> None:
     assert desk.state == "assembly-rejected"
     assert desk.notice.startswith("assembly evidence rejected")
     assert "receipt" in desk.notice
-    assert desk.element("generate").is_disabled()
+    assert "generate" not in desk.enabled()
     assert desk.figure("linear_memory_bytes") == ""
     assert desk.refused("generate", "The cat", {})["code"] == "ModelNotLoaded"

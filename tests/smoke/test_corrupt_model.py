@@ -1,14 +1,18 @@
 """A damaged model is refused with its code, the one before it is freed, and the next sound one works."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Route
 
-from tests.web.desk import STORYTELLER, Desk
+from tests.engines import Tab
+from tests.engines.desk import EngineDesk
+from tests.smoke.site import Site
+from tests.web.desk import STORYTELLER
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.engines]
 
 GREEDY = {"temperature": 0, "max_tokens": 12}
 
@@ -25,27 +29,26 @@ def damages(model: bytes) -> dict[str, tuple[bytes, str, str]]:
     }
 
 
-def test_corrupt_model(desk: Desk, repo_root: Path):
+def test_corrupt_model(new_tab: Callable[[], Tab], site: Site, repo_root: Path):
     model = (repo_root / "models" / f"{STORYTELLER}.slm").read_bytes()
+    desk = EngineDesk(new_tab(), site.address)
+    desk.forget_device()
     desk.choose(STORYTELLER)
     told = desk.tokens("The cat", **GREEDY)
     for damaged, local_code, registered_code in damages(model).values():
         desk.open_file("damaged.slm", damaged)
         refused(desk, local_code)
-        desk.page.route("**/models/*.slm", answering(damaged))
+        site.put(f"models/{STORYTELLER}.slm", damaged)
         desk.choose(STORYTELLER)
         refused(desk, registered_code)
-        desk.page.unroute_all()
+        site.restore()
         desk.choose(STORYTELLER)
         assert (desk.state, desk.code) == ("model-ready", "")
         assert desk.tokens("The cat", **GREEDY) == told
+    assert desk.errors == []
 
 
-def answering(data: bytes) -> Callable[[Route], None]:
-    return lambda route: route.fulfill(body=data)
-
-
-def refused(desk: Desk, code: str) -> None:
+def refused(desk: EngineDesk, code: str) -> None:
     assert (desk.state, desk.code) == ("model-rejected", code)
     assert desk.notice
     assert desk.enabled() == {"model-select", "model-file", "clear"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Page, Route
@@ -44,13 +44,19 @@ def in_the_worker(page: Page | BrowserContext, script: str) -> None:
 def replace_and_name(page: Page | BrowserContext, path: str, data: bytes) -> None:
     """As `replace`, and the manifest says so: a page of another version, not one that drifted."""
 
+    replace(page, path, data)
+    serve_manifest(page, manifest_with({path: data}))
+
+
+def manifest_with(files: Mapping[str, bytes]) -> bytes:
+    """The runtime manifest of a page that has these files in the place of its own."""
+
     def rename(body: JsonObject) -> None:
         for file in body["files"]:  # type: ignore[union-attr]
-            if file["path"] == path:  # type: ignore[index, call-overload]
+            if (data := files.get(file["path"])) is not None:  # type: ignore[arg-type, call-overload, index]
                 file |= {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}  # type: ignore[operator]
 
-    replace(page, path, data)
-    serve_manifest(page, manifest(rename))
+    return manifest(rename)
 
 
 def snapshot_name() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from tests.engines.desk import EngineDesk
 from tests.web.desk import Desk
 from tests.web.shelf import Shelf
 from tinypylm.assembly import assemble
@@ -19,6 +20,8 @@ PHASES = [
     "apply-adapter-stack-0", "apply-adapter-stack-1",
 ]
 
+ROWS = "[...document.querySelectorAll('#fetches tbody tr')].map(row => [...row.cells].map(cell => cell.textContent))"
+
 
 def choose(desk: Desk, name: str) -> None:
     desk.element("model-select").select_option(name)
@@ -26,18 +29,16 @@ def choose(desk: Desk, name: str) -> None:
     desk.reaches("model-ready", "model-rejected", "assembly-rejected")
 
 
-def rows(desk: Desk) -> dict[str, list[str]]:
+def rows(desk: Desk | EngineDesk) -> dict[str, list[str]]:
     """The last row of each component: source, declared and accepted bytes, digest, outcome."""
-    found = desk.page.locator("#fetches tbody tr").evaluate_all(
-        "rows => rows.map(row => [...row.cells].map(cell => cell.textContent))")
-    return {component: rest for component, *rest in found}
+    return {component: rest for component, *rest in desk.evaluate(ROWS)}
 
 
-def phases(desk: Desk) -> list[str]:
+def phases(desk: Desk | EngineDesk) -> list[str]:
     return [desk.figure(f"module_{index}_phase") for index in range(6)]
 
 
-def told(desk: Desk) -> list[int]:
+def told(desk: Desk | EngineDesk) -> list[int]:
     return [token["id"] for token in desk.tokens(PROMPT, **GREEDY)]
 
 

@@ -125,6 +125,9 @@ class Desk:
         """The error that a method of the API rejects with."""
         return self.page.evaluate(REFUSED, [method, *arguments])
 
+    def evaluate(self, source: str, argument: object = None) -> Any:
+        return self.page.evaluate(source, argument)
+
     def enabled(self) -> set[str]:
         """Ids of the controls that can be used now."""
         found = self.page.locator(":is(button, select, input[type=file]):enabled:visible")
