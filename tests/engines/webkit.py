@@ -51,6 +51,7 @@ class WebKit:
 
     def new_tab(self) -> WebKitTab:
         self.call("POST", f"{self.session}/window", handle=self._home)  # the last one may be closed by now
+        # Not a tab, which stays behind the first one: a page that nobody can see gets no frames to draw its text in.
         return WebKitTab(self, str(self.call("POST", f"{self.session}/window/new", type="window")["handle"]))
 
 
