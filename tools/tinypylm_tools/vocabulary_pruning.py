@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tinypylm.config import Role, TensorSpec
+from tinypylm.config import ModelConfig, Role, TensorSpec
 from tinypylm.format import PreTokenizer, TokenKind, Vocabulary
 from tinypylm.merge_ranks import MergeRanks
 from tinypylm.tokenizer import Tokenizer
@@ -25,9 +25,7 @@ _TOKEN_ROLES = (Role.TOK_EMBEDDINGS, Role.OUTPUT)
 def prune_vocabulary(source: Source, text: str) -> Source:
     """The source with the tokens that `text` needs; ids are numbered anew, in their old order."""
     config = source.config
-    kept, ranks = _needed(source.vocabulary, text, {config.bos_id, config.eos_id})
-    new_ids = {old: new for new, old in enumerate(kept)}
-    rows = np.array(kept)
+    pruned, vocabulary, rows = pruned_to(config, source.vocabulary, text)
 
     def open_weights() -> ReadRows:
         read = source.open_weights()
@@ -39,11 +37,17 @@ def prune_vocabulary(source: Source, text: str) -> Source:
 
         return read_kept
 
+    return replace(source, config=pruned, vocabulary=vocabulary, open_weights=open_weights)
+
+
+def pruned_to(config: ModelConfig, vocabulary: Vocabulary, text: str) -> tuple[ModelConfig, Vocabulary, Rows]:
+    """A model's config and vocabulary with the tokens that `text` needs, and the old id of each."""
+    kept, ranks = _needed(vocabulary, text, {config.bos_id, config.eos_id})
+    new_ids = {old: new for new, old in enumerate(kept)}
     pruned = replace(
         config, vocab_size=len(kept), bos_id=None if config.bos_id is None else new_ids[config.bos_id],
         eos_id=None if config.eos_id is None else new_ids[config.eos_id])
-    vocabulary = _renumbered(source.vocabulary, kept, ranks, new_ids)
-    return replace(source, config=pruned, vocabulary=vocabulary, open_weights=open_weights)
+    return pruned, _renumbered(vocabulary, kept, ranks, new_ids), np.array(kept)
 
 
 def _needed(vocabulary: Vocabulary, text: str, always: set[int | None]) -> tuple[list[int], list[int]]:

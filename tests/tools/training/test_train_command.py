@@ -21,7 +21,16 @@ from tinypylm.format import parse
 from tinypylm_tools.cli import main
 from tinypylm_tools.training import checkpoint
 from tinypylm_tools.training.conversations import CHAT
-from tinypylm_tools.training.description import Card, Data, Description, Schedule, Shape, Training
+from tinypylm_tools.training.description import (
+    Card,
+    Data,
+    Description,
+    Reduction,
+    Schedule,
+    Shape,
+    Teaching,
+    Training,
+)
 from tinypylm_tools.training.places import Places
 from tinypylm_tools.training.run import Run
 
@@ -141,6 +150,6 @@ def test_every_option_and_every_key_is_documented(repo_root: Path) -> None:
     assert command is not None
     for option in (option for parameter in command.params for option in parameter.opts if option.startswith("--")):
         assert f"`{option}" in text, option
-    for section in (Description, Data, Shape, Training, Schedule, Card):
+    for section in (Description, Data, Shape, Reduction, Training, Teaching, Schedule, Card):
         for field in fields(section):
             assert f"`{field.name}`" in text or f"`[{field.name}]`" in text, field.name

@@ -53,6 +53,11 @@ class Checkpoint:
     progress: Progress
 
 
+def teacher_of(checkpoint: Checkpoint) -> dict[str, str]:
+    """SHA-256 of the teacher's files, by name; empty where a run has none."""
+    return checkpoint.described.get("teacher") or {}  # type: ignore[return-value]  # written by opening
+
+
 def write(path: Path, checkpoint: Checkpoint) -> None:
     """The file, on disk; a kill at any moment leaves the one before. Raises ToolError."""
     plain = {

@@ -31,6 +31,16 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
+class Reduction:
+    """What a run leaves out of the model that it starts from: layers by number, tokens that its documents do not need,
+    positions beyond `context_length` (0: none)."""
+
+    drop_layers: tuple[int, ...] = ()
+    prune_vocabulary: bool = False
+    context_length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
     """A model of random weights. The last two fields are GPT-NeoX's."""
 
@@ -80,6 +90,14 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
+class Teaching:
+    """`share` of the loss is the distance from the teacher's probabilities, both softened by `temperature`."""
+
+    share: float
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """cosine: down to `final_share` behind the last step. wsd (warm-up, stable, decay): level, then down in
     `decay_steps`."""
@@ -103,7 +121,8 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """`name` is the stem of the exported files. Without `model`, a run starts from another model."""
+    """`name` is the stem of the exported files. Without `model`, a run starts from another model, reduced by
+    `start`; with `teaching`, it has a teacher."""
 
     name: str
     seed: int
@@ -113,6 +132,8 @@ class Description:
     card: Card
     export: tuple[str, ...] = ("f32", "q8_0", "q4_0")
     model: Shape | None = None
+    start: Reduction | None = None
+    teaching: Teaching | None = None
 
 
 _CHOICES: dict[str, Iterable[str]] = {
@@ -152,13 +173,15 @@ def _section(cls: Callable[..., T], table: Mapping[str, object], where: str) -> 
 
 
 def _value(key: str, value: object, kind: type, where: str) -> object:
-    kind = Shape if Shape in get_args(kind) else kind  # of `Shape | None`
+    kind = next((part for part in get_args(kind) if isinstance(part, type) and is_dataclass(part)), kind)  # of `Shape | None`
     if is_dataclass(kind) and isinstance(value, dict):
         return _section(kind, value, f"{where}, [{key}]")
     if kind is float and type(value) is int:
         return _number(key, float(value), where)
     if kind == tuple[str, ...] and isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         return tuple(_choice(key, item, where) for item in value)
+    if kind == tuple[int, ...] and isinstance(value, list) and all(type(item) is int for item in value):
+        return tuple(value)
     if type(value) is not kind:
         raise unusable(key, where, value, _in_words(kind))
     return _choice(key, value, where) if isinstance(value, str) else _number(key, value, where)
@@ -176,11 +199,14 @@ def _number(key: str, value: object, where: str) -> object:
         return value
     if not (0 < value < 1 << 53 or (value == 0 and key in _MAY_BE_ZERO)):
         raise unusable(key, where, value, "a number of at least 0" if key in _MAY_BE_ZERO else "a number above 0")
+    if key == "share" and value > 1:
+        raise unusable(key, where, value, "a number of at most 1")
     return value
 
 
 def _in_words(kind: type) -> str:
     words = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
-    return words.get(kind, "a table" if is_dataclass(kind) else "a list of strings")
+    words |= {tuple[str, ...]: "a list of strings", tuple[int, ...]: "a list of integers"}
+    return words.get(kind, "a table")
 
 

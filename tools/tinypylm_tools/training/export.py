@@ -15,7 +15,7 @@ from tinypylm_tools.json_fields import missing
 from tinypylm_tools.quantise import F32
 from tinypylm_tools.slm_writer import write_atomically
 from tinypylm_tools.training import checkpoint
-from tinypylm_tools.training.checkpoint import BEST, Checkpoint
+from tinypylm_tools.training.checkpoint import BEST, Checkpoint, teacher_of
 from tinypylm_tools.training.conversations import CHAT
 from tinypylm_tools.training.description import TYPES, Description
 from tinypylm_tools.training.measure import HeldOut, Machine
@@ -35,7 +35,7 @@ class Exported:
 def export(run: Run, places: Places) -> Iterator[Exported]:
     """One file for each type that the description names, with its own bits per byte, computed in f32."""
     best, exact = _best(places.folder / BEST), Machine(run.on.device, bf16=False)
-    model = Start(best.config, best.tokenizer, best.parent, lambda: best.weights)
+    model = Start(best.config, best.tokenizer, best.parent | teacher_of(best), lambda: best.weights)
     weights = {key: weight.to(exact.device) for key, weight in best.weights.items()}
     for label in run.description.export:
         bits = run.held_out.bits_per_byte(run.config, weights, exact, TYPES[label])
@@ -72,7 +72,10 @@ def _recipe(start: Start, described: Description, places: Places, dtype: DType, 
 
 def figures(best: Checkpoint, described: Description, bits: float, held_out: HeldOut) -> JsonObject:
     """What the metadata say of the training; fractions in millionths, since the format has no others."""
-    training = described.training
+    training, teaching = described.training, described.teaching
+    taught: JsonObject = {} if teaching is None else {
+        "teaching_share_millionths": round(1e6 * teaching.share),
+        "teaching_temperature_millionths": round(1e6 * teaching.temperature)}
     return {
         "steps": best.progress.step, "tokens_seen": best.progress.tokens, "seed": described.seed,
         "tokens_per_batch": training.tokens_per_batch * training.accumulate, "optimiser": training.optimiser,
@@ -80,7 +83,7 @@ def figures(best: Checkpoint, described: Description, bits: float, held_out: Hel
         "weight_decay_millionths": round(1e6 * training.weight_decay),
         "dropout_millionths": round(1e6 * training.dropout), "quantisation": training.quantisation,
         "train_documents": int(str(best.described["train_documents"])), "held_out_documents": held_out.documents,
-        "held_out_bits_per_byte_millionths": round(1e6 * bits)}
+        "held_out_bits_per_byte_millionths": round(1e6 * bits), **taught}
 
 
 def reader(weights: Weights) -> ReadRows:

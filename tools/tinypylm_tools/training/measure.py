@@ -14,11 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from tinypylm.config import DType, ModelConfig
-from tinypylm_tools.training import network
+from tinypylm_tools.training import network, teaching
 from tinypylm_tools.training.batches import NO_TARGET, Batch, make_batch, padded_groups
-from tinypylm_tools.training.description import TYPES, Training
+from tinypylm_tools.training.description import TYPES, Description
 from tinypylm_tools.training.network import Weights
 from tinypylm_tools.training.rounding import rounded
+from tinypylm_tools.training.teaching import Teacher
 from tinypylm_tools.training.tokens import Ids
 
 TotalLoss = Callable[[Weights, Batch], Tensor]
@@ -44,18 +45,28 @@ def machine(precision: str) -> Machine:
     return Machine(torch.device("cuda" if on_gpu else "cpu"), bf16)
 
 
-def total_loss(config: ModelConfig, training: Training, on: Machine) -> TotalLoss:
-    """Nats of all targets of a batch together, through the rounding that the run trains with."""
-    turn = network.turns(config, on.device)
+def total_loss(config: ModelConfig, described: Description, on: Machine, teacher: Teacher | None = None) -> TotalLoss:
+    """Nats of all targets of a batch together, through the rounding that the run trains with; of a taught one, its
+    distance from its teacher besides."""
+    training, turn = described.training, network.turns(config, on.device)
     dtype = TYPES[training.quantisation]
 
-    def loss(weights: Weights, ids: Tensor, targets: Tensor) -> Tensor:
+    def loss(weights: Weights, ids: Tensor, targets: Tensor, taught: Tensor | None) -> Tensor:
         with on.autocast():
             found = network.logits(config, rounded(weights, dtype), turn, ids, training.dropout)
-        return _nats(found, targets)
+        if taught is None or described.teaching is None:
+            return _nats(found, targets)
+        return teaching.loss(found, taught, targets, described.teaching)
 
     run = torch.compile(loss, dynamic=True) if training.compile else loss
-    return lambda weights, batch: run(weights, batch.ids.to(on.device), batch.targets.to(on.device))
+
+    def total(weights: Weights, batch: Batch) -> Tensor:
+        ids, targets = batch.ids.to(on.device), batch.targets.to(on.device)
+        with on.autocast():
+            taught = teacher.logits(ids) if teacher else None
+        return run(weights, ids, targets, taught)
+
+    return total
 
 
 @dataclass(frozen=True, slots=True)

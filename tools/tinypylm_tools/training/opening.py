@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tinypylm.config import ModelConfig
 from tinypylm.errors import ErrorCode, ToolError
-from tinypylm_tools.training import checkpoint
+from tinypylm.format import Vocabulary
+from tinypylm_tools.training import checkpoint, network
 from tinypylm_tools.training.batches import Batches
 from tinypylm_tools.training.checkpoint import CHECKPOINT, Checkpoint, Progress
 from tinypylm_tools.training.corpus import Corpus, read_corpus
@@ -20,11 +22,13 @@ from tinypylm_tools.training.export import check_exports
 from tinypylm_tools.training.measure import HeldOut, Machine, machine, total_loss
 from tinypylm_tools.training.optimiser import optimisers
 from tinypylm_tools.training.places import Places
+from tinypylm_tools.training.reduction import reduced
 from tinypylm_tools.training.run import Run, Say
-from tinypylm_tools.training.start import begin, from_model, vocabulary_of
+from tinypylm_tools.training.start import Start, begin, from_model, vocabulary_of
+from tinypylm_tools.training.teaching import Teacher, check_context, ids_in
 from tinypylm_tools.training.tokens import Encoder, pieces
 
-_SHAPING = ("seed", "data", "training", "model")
+_SHAPING = ("seed", "data", "training", "model", "start", "teaching")
 """What cannot change on the way. The schedule can, since one may decide late when to let the rate decay."""
 
 
@@ -34,31 +38,53 @@ def open_run(described: Description, places: Places, say: Say) -> Run:
                          described.data.form)
     say(_told(corpus))
     path = places.folder / CHECKPOINT
-    identity = _identity(described, corpus)
+    master = _teacher_of(described, places)
+    identity = _identity(described, corpus) | {"teacher": master.parent if master else None}
     if path.is_file():
         parent = {} if places.parent is None else {"parent": from_model(places.parent).parent}
         state = _checked(checkpoint.read(path), identity | parent, path)
         say(f"Going on behind step {state.progress.step} of {path}.")
     else:
-        start = begin(described, corpus.train, places.parent)
+        start = begin(described, corpus.train, places.parent, master)
+        start = reduced(start, described.start, corpus.train) if described.start else start
         check_exports(start, described, places)
         weights = start.make_weights()
         state = Checkpoint(identity, start.config, start.tokenizer, start.parent, weights, [], Progress())
-    return _run(described, places.folder, corpus, state)
+    return _run(described, places.folder, corpus, state, master)
 
 
-def _run(described: Description, folder: Path, corpus: Corpus, state: Checkpoint) -> Run:
+def _teacher_of(described: Description, places: Places) -> Start | None:
+    """Raises ToolError where only one of --teacher and [teaching] is there."""
+    if (places.teacher is None) != (described.teaching is None):
+        found = "--teacher" if places.teacher else "[teaching]"
+        raise ToolError(
+            ErrorCode.UNUSABLE_RUN, f"a taught run has [teaching] in its description and a model for --teacher; found "
+            f"only {found}. Give both, or neither.", {"found": found})
+    return None if places.teacher is None else from_model(places.teacher)
+
+
+def _run(described: Description, folder: Path, corpus: Corpus, state: Checkpoint, master: Start | None) -> Run:
     on, training = machine(described.training.precision), described.training
     weights = {key: _leaf(weight, on) for key, weight in state.weights.items()}
     made = optimisers(weights, training)
     for optimiser, saved in zip(made, state.optimisers, strict=False):
         optimiser.load_state_dict(saved)
-    encoder = Encoder(vocabulary_of(state.tokenizer, state.config.vocab_size), state.config)
+    vocabulary = vocabulary_of(state.tokenizer, state.config.vocab_size)
+    teacher = None if master is None else _teacher(master, state.config, vocabulary, on)
+    encoder = Encoder(vocabulary, state.config)
     cut = list(pieces(encoder.encode(corpus.train), state.config.context_length))
     held_out = HeldOut.of(encoder.encode(corpus.held_out), encoder.sizes_bytes(), state.config.context_length)
     return Run(described, state.described, state.parent, folder, state.config, state.tokenizer, on, weights, made,
                state.progress, Batches(cut, training.tokens_per_batch, described.seed), held_out,
-               total_loss(state.config, training, on))
+               total_loss(state.config, described, on, teacher))
+
+
+def _teacher(master: Start, student: ModelConfig, vocabulary: Vocabulary, on: Machine) -> Teacher:
+    check_context(student, master.config)
+    ids = ids_in(vocabulary, vocabulary_of(master.tokenizer, master.config.vocab_size))
+    dtype = torch.bfloat16 if on.bf16 else torch.float32
+    weights = {key: weight.to(on.device, dtype) for key, weight in master.make_weights().items()}
+    return Teacher(master.config, weights, network.turns(master.config, on.device), ids.to(on.device))
 
 
 def _leaf(weight: Tensor, on: Machine) -> Tensor:

@@ -15,12 +15,13 @@ _LOCK = ".lock"
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The description's file, the folder of the texts, the run's own folder, and the model that it starts from."""
+    """The description's file, the folder of the texts, the run's own folder, the models to start and to learn from."""
 
     description: Path
     data: Path
     folder: Path
     parent: Path | None
+    teacher: Path | None = None
 
     @contextmanager
     def claimed(self) -> Iterator[None]:

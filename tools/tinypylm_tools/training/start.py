@@ -25,9 +25,10 @@ from tinypylm_tools.model_file import ModelFile, open_model
 from tinypylm_tools.quantise import F32, decode
 from tinypylm_tools.slm_writer import TensorKey
 from tinypylm_tools.training import checkpoint
-from tinypylm_tools.training.description import Description
+from tinypylm_tools.training.description import Description, unusable
 from tinypylm_tools.training.network import initial_weights
 from tinypylm_tools.training.tokens import train_tokenizer
+from tinypylm_tools.vocabulary_pruning import pruned_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,11 @@ class Start:
     make_weights: Callable[[], dict[TensorKey, Tensor]]
 
 
-def begin(description: Description, documents: Sequence[str], parent: Path | None) -> Start:
-    """The model of `parent`, or the one that the description's [model] gives. Raises ToolError for both or neither."""
+def begin(
+    description: Description, documents: Sequence[str], parent: Path | None, teacher: Start | None = None
+) -> Start:
+    """The model of `parent`, or the one that the description's [model] gives, with a tokenizer of its own or, if it has
+    a teacher, with that one's. Raises ToolError for both or neither."""
     if (parent is None) == (description.model is None):
         found = "neither" if parent is None else "both"
         raise ToolError(
@@ -50,10 +54,25 @@ def begin(description: Description, documents: Sequence[str], parent: Path | Non
             "Give one of them.", {"found": found})
     if parent is not None:
         return from_model(parent)
+    if description.start is not None:
+        raise unusable("start", "the description", "a table", "none beside [model]: it reduces the model of --from")
     assert description.model is not None
     config = description.model.config()
+    if teacher is not None:
+        return _with_tokenizer_of(teacher, config, documents, description.seed)
     tokenizer = train_tokenizer(documents, config.vocab_size)
     return Start(config, tokenizer, {}, lambda: initial_weights(config, description.seed))
+
+
+def _with_tokenizer_of(teacher: Start, config: ModelConfig, documents: Sequence[str], seed: int) -> Start:
+    """Random weights for what the documents need of the teacher's vocabulary."""
+    whole = vocabulary_of(teacher.tokenizer, teacher.config.vocab_size)
+    pruned, vocabulary, _ = pruned_to(teacher.config, whole, "\n".join(documents))
+    if config.vocab_size != pruned.vocab_size:
+        raise unusable("vocab_size", "[model]", config.vocab_size,
+                       f"{pruned.vocab_size}, which is what these texts need of the teacher's vocabulary")
+    student = replace(config, bos_id=pruned.bos_id, eos_id=pruned.eos_id)
+    return Start(student, _spelled(vocabulary, student), {}, lambda: initial_weights(student, seed))
 
 
 def vocabulary_of(tokenizer: str, vocab_size: int) -> Vocabulary:
@@ -72,7 +91,7 @@ def from_model(path: Path) -> Start:
     if written.is_file():
         other = checkpoint.read(written)
         return Start(other.config, other.tokenizer, _digests(digest_names(written)), lambda: other.weights)
-    return _from_source(open_source(path))
+    return from_source(open_source(path))
 
 
 def _from_slm(path: Path) -> Start:
@@ -87,7 +106,8 @@ def _decoded(file: ModelFile, tensor: StoredTensor) -> F32:
     return decode(file.data[tensor.offset : tensor.offset + tensor.payload_bytes], tensor.dtype, tensor.shape)
 
 
-def _from_source(source: Source) -> Start:
+def from_source(source: Source) -> Start:
+    """A checkpoint that was opened; its weights are read when they are made."""
     def weights() -> dict[TensorKey, Tensor]:
         read = source.open_weights()
         return {(spec.role, spec.layer): torch.from_numpy(np.ascontiguousarray(read(spec, np.arange(spec.shape[0]))))
