@@ -173,7 +173,8 @@ def _section(cls: Callable[..., T], table: Mapping[str, object], where: str) -> 
 
 
 def _value(key: str, value: object, kind: type, where: str) -> object:
-    kind = next((part for part in get_args(kind) if isinstance(part, type) and is_dataclass(part)), kind)  # of `Shape | None`
+    optional = (part for part in get_args(kind) if isinstance(part, type) and is_dataclass(part))
+    kind = next(optional, kind)  # of `Shape | None`
     if is_dataclass(kind) and isinstance(value, dict):
         return _section(kind, value, f"{where}, [{key}]")
     if kind is float and type(value) is int:
