@@ -2,29 +2,20 @@
 // What a person or a program can ask of the page. Each action asks the store whether it is allowed, does its work
 // through the worker, and leaves state, figures and notice as they have to be - whether it worked or not.
 
-import { NO_FETCHES } from "./assembly-fetches.js";
-import { Client } from "./client.js";
-import { forget, listKept } from "./kept.js";
-import { ModelRuntime } from "./model-runtime.js";
 import { loadFetched, loadLocal } from "./model-source.js";
 import { ModuleAssembly } from "./module-assembly.js";
 import { PageError } from "./page-error.js";
-import { AssemblyError, phaseFigures } from "./phases.js";
-import { EMPTY_REGISTRY, fetchRegistry, findEntry } from "./registry.js";
-import { isDrift, startRuntime } from "./runtime-start.js";
-import { settingsHere } from "./threads.js";
+import { PageRuntime } from "./page-runtime.js";
+import { AssemblyError } from "./phases.js";
 
 const FIGURES_EVERY_MS = 250;
-const NO_ASSEMBLY = Object.freeze({ ...NO_FETCHES, ...phaseFigures([]) });
 const OPENING = Object.freeze({ phase: "Opening", done_bytes: 0, total_bytes: null });
 
 /**
  * @typedef {import("./client.js").Token} Token
  * @typedef {import("./client.js").Prompt} Prompt
  * @typedef {import("./store.js").Figures} Figures
- * @typedef {import("./store.js").Progress} Progress
- * @typedef {import("./registry.js").Registry} Registry
- * @typedef {(runtime: ModelRuntime) => Promise<Figures>} Load
+ * @typedef {(runtime: import("./model-runtime.js").ModelRuntime) => Promise<Figures>} Load
  * @typedef {import("./store.js").Verdict} Verdict
  * @typedef {{finish_reason: string, text: string, figures: Figures, receipt?: string, replay?: Verdict}} Summary
  * @typedef {{begin: (prompt: string, is_turn: boolean) => void, append: (text: string) => void, end: (reason: string) => void,
@@ -36,26 +27,13 @@ export class Actions {
   #ledger;
   #transcript;
   #base;
-  #settings;
-  /** @type {Client | null} */
-  #worker = null;
-  /** @type {Promise<void>} the start of Python that is under way, or done */
-  #booted = Promise.resolve();
-  /** @type {Promise<void>} resolves when a model may be asked for */
-  #verified = Promise.resolve();
-  /** @type {Promise<Registry>} */
-  #registry = Promise.resolve(EMPTY_REGISTRY);
-  #known = EMPTY_REGISTRY;
-  /** @type {ModuleAssembly | null} of the model that is there, was refused, or comes in */
-  #assembly = null;
+  #runtime;
   /** @type {AbortController | null} */
   #loading = null;
   /** @type {Promise<unknown>} ends when all does that is under way */
   #running = Promise.resolve();
   /** @type {Promise<void> | null} a Reset, Free or adapter under way: what is asked for meanwhile comes after it */
   #commanding = null;
-  /** @type {Figures} what the page knows and the runtime does not */
-  #own_figures = { cross_origin_isolated: globalThis.crossOriginIsolated };
 
   /**
    * @param {import("./store.js").Store} store
@@ -64,34 +42,29 @@ export class Actions {
    * @param {string} base address that everything is relative to
    * @param {import("./threads.js").Settings} [settings]
    */
-  constructor(store, ledger, transcript, base, settings = settingsHere()) {
+  constructor(store, ledger, transcript, base, settings) {
     this.#store = store;
-    this.#settings = settings;
     this.#ledger = ledger;
     this.#transcript = transcript;
     this.#base = base;
+    const onLost = (/** @type {PageError | undefined} */ error) => this.#lost(error);
+    this.#runtime = new PageRuntime(store, ledger, base, { onBooted: () => this.#booted(), onLost }, settings);
   }
 
   /** Starts the worker and Python in it; resolves when a model can be loaded. */
   boot() {
-    this.#booted = this.#start();
-    return this.#booted;
+    return this.#runtime.boot();
   }
 
-  async #start() {
-    const onBoot = (/** @type {Progress} */ progress) => this.#store.update({ progress });
-    const worker = new Client({ onBoot, onDeath: (error) => this.#died(error) }, this.#settings);
-    this.#worker = worker;
-    this.#registry = this.#readRegistry();
-    const { booted, verified } = startRuntime(worker, this.#ledger, this.#base);
-    this.#verified = verified;
-    const started = booted.catch((error) => this.#notStarted(error));
-    const [{ figures, boot_ms, ...facts }] = await Promise.all([started, this.#registry]);
-    this.#own_figures = { ...this.#own_figures, ...facts, boot_ms: Math.round(boot_ms) };
-    this.#store.dispatch("booted", { progress: null, ...this.#shown(figures) });
-    if (worker.refusal !== null) this.#report(worker.refusal);
+  #booted() {
     if (this.#loading !== null) this.#store.dispatch("load", { progress: OPENING });
-    this.#listKept();
+    this.#runtime.listKept();
+  }
+
+  /** @param {PageError} [error] */
+  #lost(error) {
+    this.#loading?.abort(error);
+    this.#transcript.flush();
   }
 
   async restart() {
@@ -105,12 +78,13 @@ export class Actions {
    */
   load(id) {
     return this.#attempt(async () => {
-      const registry = this.#store.snapshot.state === "booting" ? await this.#registry : this.#known;
+      const registry = this.#store.snapshot.state === "booting" ? await this.#runtime.registry : this.#runtime.known;
       this.#store.require("load");
-      const entry = findEntry(registry, id);
+      const entry = this.#runtime.entryOf(registry, id);
       await this.#open(id, entry.label, (runtime) => {
-        this.#assembly = new ModuleAssembly(entry, this.#ledger, new URL("models/", this.#base).href, runtime);
-        return this.#assembly.run(registry);
+        const assembly = new ModuleAssembly(entry, this.#ledger, new URL("models/", this.#base).href, runtime);
+        this.#runtime.assembly = assembly;
+        return assembly.run(registry);
       });
     });
   }
@@ -141,7 +115,7 @@ export class Actions {
    * @returns {Promise<Summary>}
    */
   generate(prompt, options, onToken = () => undefined) {
-    return this.#generation((listeners) => this.#client.generate(prompt, options, listeners), prompt, onToken);
+    return this.#generation((listeners) => this.#runtime.client.generate(prompt, options, listeners), prompt, onToken);
   }
 
   /**
@@ -151,7 +125,7 @@ export class Actions {
    */
   async replay(receipt) {
     this.#store.update({ verdict: null });
-    const run = (/** @type {import("./client.js").Listeners} */ listeners) => this.#client.replay(receipt, listeners);
+    const run = (/** @type {import("./client.js").Listeners} */ listeners) => this.#runtime.client.replay(receipt, listeners);
     const summary = await this.#generation(run, "", () => undefined);
     const verdict = /** @type {Verdict} */ (summary.replay);
     this.#store.update({ verdict });
@@ -174,7 +148,7 @@ export class Actions {
     return this.#attempt(async () => {
       this.#store.dispatch("generate");
       // What fails a poll fails the generation too, which says so.
-      const poll = setInterval(() => this.#refreshFigures().catch(() => undefined), FIGURES_EVERY_MS);
+      const poll = setInterval(() => this.#runtime.refreshFigures().catch(() => undefined), FIGURES_EVERY_MS);
       try {
         return await this.#stream(run, prompt, onToken);
       } finally {
@@ -189,7 +163,7 @@ export class Actions {
     return this.#attempt(async () => {
       this.#store.dispatch("step");
       try {
-        const token = await this.#client.request("step");
+        const token = await this.#runtime.client.request("step");
         this.#transcript.append(token.text);
         return token;
       } finally {
@@ -204,7 +178,7 @@ export class Actions {
     const { state } = this.#store.snapshot;
     if (!this.#store.allows("stop")) return { stopped: false };
     if (state === "loading") this.#loading?.abort();
-    const answer = state === "generating" ? await this.#client.stop() : { stopped: true };
+    const answer = state === "generating" ? await this.#runtime.client.stop() : { stopped: true };
     await this.#running;
     return answer;
   }
@@ -217,7 +191,7 @@ export class Actions {
   validateAdapter(data, params) {
     return this.#attempt(async () => {
       this.#store.require("adapt");
-      return this.#client.request("validate_adapter", params, data);
+      return this.#runtime.client.request("validate_adapter", params, data);
     });
   }
 
@@ -255,7 +229,7 @@ export class Actions {
    * @param {ArrayBuffer} [data]
    */
   async request(method, params, data) {
-    return this.#client.request(method, params, data);
+    return this.#runtime.client.request(method, params, data);
   }
 
   /**
@@ -264,38 +238,25 @@ export class Actions {
    */
   close(error) {
     this.#loading?.abort(error);
-    this.#worker?.dismiss(error);
+    this.#runtime.dismiss(error);
   }
 
   /** Has the worker put on this device what makes the next visit quicker. */
-  async keep() {
-    const { kept } = await this.#client.request("keep");
-    if (kept > 0) await this.#listKept();
+  keep() {
+    return this.#runtime.keep();
   }
 
   /**
    * Deletes a file from this device; a loaded model stays loaded.
    * @param {string} name
    */
-  async forget(name) {
-    await forget(name);
-    await this.#listKept();
-  }
-
-  async #listKept() {
-    this.#store.update({ keptFiles: await listKept() });
+  forget(name) {
+    return this.#runtime.forget(name);
   }
 
   /** The figures of this moment; without a worker, the last known. */
-  async figures() {
-    await this.#refreshFigures();
-    const { figures, state } = this.#store.snapshot;
-    return { ...figures, state };
-  }
-
-  get #client() {
-    if (this.#worker === null) throw new PageError("NotReady", "The runtime has not been started.");
-    return this.#worker;
+  figures() {
+    return this.#runtime.figures();
   }
 
   /**
@@ -311,7 +272,7 @@ export class Actions {
     try {
       return await outcome;
     } catch (error) {
-      if (error instanceof PageError && error.code !== "Cancelled") this.#report(error);
+      if (error instanceof PageError && error.code !== "Cancelled") this.#runtime.report(error);
       throw error;
     }
   }
@@ -323,9 +284,9 @@ export class Actions {
   #command(event, patch = {}) {
     return this.#alone(async () => {
       this.#store.require(event);
-      const figures = await this.#client.request(event);
-      if (event === "free") this.#assembly = null;
-      this.#store.dispatch(event, { ...patch, ...this.#shown(figures, patch.modelId) });
+      const figures = await this.#runtime.client.request(event);
+      if (event === "free") this.#runtime.assembly = null;
+      this.#store.dispatch(event, { ...patch, ...this.#runtime.shown(figures, patch.modelId) });
     });
   }
 
@@ -352,10 +313,10 @@ export class Actions {
   async #adapt(method, params = {}, data = []) {
     this.#store.require("adapt");
     try {
-      await this.#client.request(method, params, data);
+      await this.#runtime.client.request(method, params, data);
     } finally {
-      const figures = await this.#client.request("diagnostics");
-      if (figures["state"] === "model-ready") this.#store.dispatch("adapt", this.#shown(figures));
+      const figures = await this.#runtime.client.request("diagnostics");
+      if (figures["state"] === "model-ready") this.#store.dispatch("adapt", this.#runtime.shown(figures));
     }
   }
 
@@ -371,19 +332,17 @@ export class Actions {
     this.#loading?.abort(); // of a model that was chosen before, while Python started
     const loading = new AbortController();
     this.#loading = loading;
-    this.#assembly = null;
-    const circumstances = { client: this.#client, booted: this.#booted, verified: this.#verified, signal: loading.signal };
-    const runtime = new ModelRuntime(this.#store, circumstances);
+    const runtime = this.#runtime.forModel(loading.signal);
     try {
-      if (hadModel) await this.#client.request("free");
+      if (hadModel) await this.#runtime.client.request("free");
       const figures = await runtime.afterBoot(load(runtime));
-      this.#own_figures = { ...this.#own_figures, model_fetch_ms: runtime.fetch_ms };
-      this.#store.dispatch("loaded", { progress: null, ...this.#shown(figures) });
+      this.#runtime.own_figures["model_fetch_ms"] = runtime.fetch_ms;
+      this.#store.dispatch("loaded", { progress: null, ...this.#runtime.shown(figures) });
     } catch (error) {
       throw await this.#notLoaded(error, loading);
     } finally {
       if (this.#loading === loading) this.#loading = null;
-      this.#listKept();
+      this.#runtime.listKept();
     }
   }
 
@@ -395,8 +354,8 @@ export class Actions {
   async #notLoaded(error, loading) {
     const cancelled = error instanceof DOMException && error.name === "AbortError";
     if (this.#loading === loading && this.#store.snapshot.state === "loading") {
-      const figures = await this.#client.request("diagnostics");
-      const patch = { modelId: null, modelLabel: null, progress: null, ...this.#shown(figures, null) };
+      const figures = await this.#runtime.client.request("diagnostics");
+      const patch = { modelId: null, modelLabel: null, progress: null, ...this.#runtime.shown(figures, null) };
       const event = error instanceof AssemblyError ? "unproven" : "rejected";
       this.#store.dispatch(cancelled ? "cancelled" : event, patch);
     }
@@ -426,73 +385,8 @@ export class Actions {
   async #settle() {
     this.#transcript.flush();
     if (this.#store.snapshot.state !== "generating") return;
-    const figures = await this.#client.request("diagnostics");
-    this.#store.dispatch(figures["state"] === "context-ready" ? "kept" : "emptied", this.#shown(figures));
-  }
-
-  async #refreshFigures() {
-    if (["booting", "manifest-drift", "runtime-failed"].includes(this.#store.snapshot.state)) return;
-    this.#store.update(this.#shown(await this.#client.request("diagnostics")));
-  }
-
-  /**
-   * @param {Figures} figures
-   * @param {string | null} [modelId] of the registry; null where none of it is loaded
-   */
-  #shown(figures, modelId = this.#store.snapshot.modelId) {
-    const { lastErrorCode } = this.#store.snapshot;
-    const model_id = modelId ?? figures["model_id"] ?? null;
-    const last_error_code = lastErrorCode ?? figures["last_error_code"] ?? null;
-    const known = { ...NO_ASSEMBLY, ...this.#own_figures, ...this.#assembly?.figures };
-    return { figures: { ...known, ...figures, model_id, last_error_code }, ledger: this.#ledger.entries };
-  }
-
-  /** @returns {Promise<Registry>} the one that was read already, or none where it is refused */
-  async #readRegistry() {
-    const known = await this.#registry;
-    if (known.models.length > 0) return known;
-    try {
-      const registry = await fetchRegistry(this.#ledger, this.#base);
-      this.#known = registry;
-      this.#store.update({ models: registry.models });
-      return registry;
-    } catch (error) {
-      if (!(error instanceof PageError)) throw error;
-      this.#report(error);
-      return EMPTY_REGISTRY;
-    }
-  }
-
-  /**
-   * Leaves `booting` for good where the page's own files are not those of the manifest.
-   * @param {unknown} error
-   * @returns {never}
-   */
-  #notStarted(error) {
-    if (error instanceof PageError && isDrift(error)) {
-      this.#loading?.abort();
-      this.#client.dismiss(error);
-      this.#report(error);
-      this.#store.dispatch("drifted", { modelId: null, modelLabel: null, progress: null });
-    } else if (error instanceof PageError) {
-      this.#client.fail(error);
-    }
-    throw error;
-  }
-
-  /** @param {PageError} error */
-  #died(error) {
-    this.#loading?.abort(error);
-    this.#transcript.flush();
-    this.#store.dispatch("died", { modelId: null, modelLabel: null, progress: null });
-    this.#report(error);
-  }
-
-  /** @param {PageError} error */
-  #report({ code, message }) {
-    if (this.#store.allows("reload")) return; // what halted the page stays on it
-    const figures = { ...this.#store.snapshot.figures, last_error_code: code };
-    this.#store.update({ notice: { code, message }, lastErrorCode: code, figures });
+    const figures = await this.#runtime.client.request("diagnostics");
+    this.#store.dispatch(figures["state"] === "context-ready" ? "kept" : "emptied", this.#runtime.shown(figures));
   }
 }
 

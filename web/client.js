@@ -141,6 +141,11 @@ export class Client {
     },
   });
 
+  /** @throws {PageError} why nothing is answered any more */
+  requireLife() {
+    if (this.#dead !== null) throw this.#dead;
+  }
+
   #misunderstood = (/** @type {any} */ { event }) => this.#die(died(`it reported "${event}", which is not in the protocol`));
 
   /**

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Browser, Page, Route
 
 from tests.session.scripted_model import scripted_model
 from tests.transitions import PAGE
@@ -119,6 +119,39 @@ class Waiting:
         for route in self.routes:
             route.continue_()
         page.unroute_all()
+
+
+TELL_OF_THE_START = """(() => {
+  const { addEventListener } = Worker.prototype;
+  let tell;
+  window.starts = 0;
+  window.started = new Promise((resolve) => { tell = resolve; });
+  Worker.prototype.addEventListener = function (type, listener) {
+    const told = ({ data }) => {
+      if ("boot_ms" in (data.result ?? {})) tell(window.starts += 1);
+    };
+    if (type === "message") addEventListener.call(this, type, told);
+    return addEventListener.call(this, type, listener);
+  };
+})()"""
+
+
+def test_a_worker_that_dies_before_the_registry_has_come_is_not_taken_for_the_next_one(browser: Browser, server: str):
+    with browser.new_context() as context:
+        page, waiting = context.new_page(), Waiting()
+        page.add_init_script(TELL_OF_THE_START)
+        page.route("**/models/selector.registry", waiting)
+        desk = Desk(page, server)
+        assert page.evaluate("window.started") == 1
+        page.workers[0].evaluate("self.close()")
+        desk.reaches("runtime-failed")
+        desk.press("restart")
+        desk.reaches("booting")
+        waiting.end(page)
+        desk.reaches("ready")
+        assert page.evaluate("window.starts") == 2
+        assert desk.code == ""
+        assert desk.errors == []
 
 
 ONE_AFTER_THE_OTHER = """async ([first, second]) => {
