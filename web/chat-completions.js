@@ -17,6 +17,7 @@ import { PageError } from "./page-error.js";
 
 /** Names that mean the same in a generation's options. */
 const SAMPLING = Object.freeze(["temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed"]);
+const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true }); // which would take U+FEFF off a token
 const IMPLEMENTED = Object.freeze([
   "messages", "model", "stream", "stream_options", ...SAMPLING, "max_tokens", "max_completion_tokens", "stop", "logprobs",
   "top_logprobs", "n",
@@ -45,8 +46,10 @@ export class OpenAI {
  * @param {{signal?: AbortSignal}} [terms]
  * @returns {Promise<any>} the answer; with `stream`, when its first token is there, its chunks
  */
-async function create(lm, body, { signal } = {}) {
+async function create(lm, body, { signal, ...terms } = {}) {
   const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null && value !== undefined));
+  const [term] = Object.keys(terms);
+  if (term !== undefined) throw notImplemented(term, "signal");
   checkNames(given);
   checkValues(given, lm.model);
   const control = new AbortController();
@@ -75,7 +78,7 @@ function checkValues(given, model) {
   const { max_tokens, max_completion_tokens = max_tokens } = given;
   if (!Array.isArray(messages)) throw outside("messages", messages, "a list of {role, content}");
   if (n !== 1) throw outside("n", n, "1: ask again, with another seed, for another answer");
-  if (given["model"] !== undefined && given["model"] !== model) throw outside("model", given["model"], `${model}, which is loaded`);
+  if (given["model"] !== undefined && model !== null && given["model"] !== model) throw outside("model", given["model"], `${model}, which is loaded`);
   if (typeof logprobs !== "boolean") throw outside("logprobs", logprobs, "true or false");
   if (top_logprobs !== undefined && !logprobs) throw outside("top_logprobs", top_logprobs, "left out where logprobs is not true");
   if (typeof stream !== "boolean") throw outside("stream", stream, "true or false");
@@ -86,6 +89,8 @@ function checkValues(given, model) {
   if (!stream) throw outside("stream_options", stream_options, "left out where stream is not true");
   const other = Object.keys(stream_options).find((name) => name !== "include_usage");
   if (other !== undefined) throw notImplemented(`stream_options.${other}`, "stream_options.include_usage");
+  const { include_usage = false } = stream_options;
+  if (typeof include_usage !== "boolean") throw outside("stream_options.include_usage", include_usage, "true or false");
 }
 
 /**
@@ -159,14 +164,22 @@ async function* chunks(first, generation, { head, with_logprobs, with_usage }) {
   const chunk = (delta, logprobs = null, finish_reason = null) => ({
     ...head, object: "chat.completion.chunk", choices: [{ index: 0, delta, logprobs, finish_reason }], ...usage,
   });
-  yield chunk({ role: "assistant", content: "" });
-  for await (const token of since(first, generation)) {
-    const logprobs = with_logprobs ? logprobsOf([token]) : null;
-    if (token.text !== "" || logprobs?.content.length) yield chunk({ content: token.text }, logprobs);
+  let said_characters = 0;
+  try {
+    yield chunk({ role: "assistant", content: "" });
+    for await (const token of since(first, generation)) {
+      said_characters += token.text.length;
+      const logprobs = with_logprobs ? logprobsOf([token]) : null;
+      if (token.text !== "" || logprobs?.content.length) yield chunk({ content: token.text }, logprobs);
+    }
+    const result = await generation.result;
+    const held_back = result.text.slice(said_characters);
+    if (held_back !== "") yield chunk({ content: held_back });
+    yield chunk({}, null, reasonOf(result));
+    if (with_usage) yield { ...head, object: "chat.completion.chunk", choices: [], usage: usageOf(result) };
+  } finally {
+    await generation.return?.(); // where the reader left at the first chunk, nothing else has
   }
-  const result = await generation.result;
-  yield chunk({}, null, reasonOf(result));
-  if (with_usage) yield { ...head, object: "chat.completion.chunk", choices: [], usage: usageOf(result) };
 }
 
 /**
@@ -185,7 +198,7 @@ async function* since(first, generation) {
  */
 function logprobsOf(tokens) {
   const content = tokens.filter(({ bytes }) => bytes?.length).map(({ logprob, bytes = [], top = [] }) => ({
-    token: new TextDecoder().decode(Uint8Array.from(bytes)), logprob, bytes,
+    token: UTF8.decode(Uint8Array.from(bytes)), logprob, bytes,
     top_logprobs: top.map((other) => ({ token: other.text, logprob: other.logprob, bytes: other.bytes })),
   }));
   return { content, refusal: null };

@@ -4,7 +4,7 @@
 
 import { whenAtRest } from "./at-rest.js";
 import { FetchLedger } from "./fetch-ledger.js";
-import { conversation, generation, plain } from "./generation.js";
+import { conversation, generation, plain, spoken } from "./generation.js";
 import { PageError } from "./page-error.js";
 import { Store } from "./store.js";
 import { threadsFor } from "./threads.js";
@@ -44,14 +44,13 @@ export class TinyPyLM {
    * @param {LoadOptions} options
    */
   static async load({ base = HERE, threads, kvCache = "f32", signal, onProgress, ...source }) {
-    const open = opener(source);
+    const [open, address] = [opener(source, LOAD_OPTIONS), addressOf("base", base)];
     const wanted = threads === undefined ? null : String(threads);
     const { refusal } = threadsFor(wanted);
     if (refusal !== null) throw refusal;
     signal?.throwIfAborted();
     const [store, ledger] = [new Store(), new FetchLedger()];
     const { Actions } = await ofThisOrigin(() => import("./actions.js"));
-    const address = new URL(base, location.href).href;
     const actions = new Actions(store, ledger, SILENT, address, { threads: wanted, kv_cache: kvCache });
     const made = new TinyPyLM(store, actions, ledger);
     try {
@@ -85,7 +84,7 @@ export class TinyPyLM {
    * @returns {Promise<void>}
    */
   async open({ signal, onProgress, ...source }) {
-    const open = opener(source);
+    const open = opener(source, OPEN_OPTIONS);
     this.#requireOpen();
     signal?.throwIfAborted();
     // A little later: where `onProgress` aborts, the load has not taken its own signal yet.
@@ -149,7 +148,7 @@ export class TinyPyLM {
    */
   async tokenize(text, { bos = true } = {}) {
     this.#requireOpen();
-    const said = typeof text === "string" ? { prompt: text } : { messages: plain([text].flat()) };
+    const said = typeof text === "string" ? { prompt: text } : { messages: spoken([text].flat()) };
     const { tokens } = await this.#actions.request("tokenize", { ...said, bos });
     return tokens;
   }
@@ -230,7 +229,7 @@ export class TinyPyLM {
    * @param {{signal?: AbortSignal | undefined, onProgress?: LoadOptions["onProgress"] | undefined}} watcher
    */
   async #watched(begin, { signal, onProgress }) {
-    const end = this.#store.subscribe(({ progress }) => void (progress === null || onProgress?.(progress)));
+    const end = this.#store.subscribe(({ progress }) => void (progress === null || told(onProgress, progress)));
     try {
       await unlessAborted(begin(), signal);
     } finally {
@@ -243,23 +242,46 @@ export class TinyPyLM {
   }
 }
 
+/**
+ * Calls a listener of somebody else's as events do: what it throws is reported and stops nothing of ours.
+ * @param {LoadOptions["onProgress"]} listener
+ * @param {import("./tinypylm.js").Progress} progress
+ */
+function told(listener, progress) {
+  try {
+    listener?.(progress);
+  } catch (error) {
+    reportError(error);
+  }
+}
+
+const OPEN_OPTIONS = Object.freeze(["model", "url", "sha256", "bytes", "signal", "onProgress"]);
+const LOAD_OPTIONS = Object.freeze([...OPEN_OPTIONS, "base", "threads", "kvCache"]);
+
 /** @type {Readonly<Record<string, (source: any) => (actions: Actions) => Promise<unknown>>>} by the name of its option */
 const SOURCES = Object.freeze({
   model: ({ model }) => (actions) => actions.load(model),
-  url: ({ url, sha256 = null }) => (actions) => actions.loadFrom(new URL(url, location.href).href, sha256),
-  bytes: ({ bytes }) => (actions) => actions.loadFile(new File([bytes], bytes.name ?? "bytes")),
+  url: ({ url, sha256 = null }) => {
+    const address = addressOf("url", url);
+    return (actions) => actions.loadFrom(address, sha256);
+  },
+  bytes: ({ bytes }) => {
+    const file = new File([bytes], bytes?.name ?? "bytes");
+    return (actions) => actions.loadFile(file);
+  },
 });
 
 /**
  * What loads the one model that is named.
  * @param {Record<string, unknown>} source
- * @throws {PageError} UnknownOption, SourceUnclear
+ * @param {readonly string[]} known options of the method
+ * @throws {PageError} UnknownOption, SourceUnclear, OptionOutOfRange
  */
-function opener(source) {
+function opener(source, known) {
   const names = Object.keys(source).filter((name) => source[name] !== undefined);
   const unknown = names.find((name) => name !== "sha256" && SOURCES[name] === undefined);
-  if (unknown !== undefined) throw unknownOption(unknown);
-  const [name, second] = names.filter((known) => known !== "sha256");
+  if (unknown !== undefined) throw unknownOption(unknown, known);
+  const [name, second] = names.filter((one) => one !== "sha256");
   if (name === undefined || second !== undefined || (names.includes("sha256") && name !== "url")) throw unclear(names);
   return /** @type {(typeof SOURCES)[string]} */ (SOURCES[name])(source);
 }
@@ -307,9 +329,26 @@ function copied(bytes) {
   return new Uint8Array(bytes).slice().buffer;
 }
 
-/** @param {string} name */
-function unknownOption(name) {
-  const message = `There is no option ${name} here; known are base, threads, kvCache, signal, onProgress, model, url, sha256, bytes.`;
+/**
+ * @param {string} option
+ * @param {unknown} found
+ * @throws {PageError} OptionOutOfRange
+ */
+function addressOf(option, found) {
+  try {
+    return new URL(String(found), location.href).href;
+  } catch {
+    const message = `${option} is ${found}; it has to be an address, or a path of this page's origin.`;
+    throw new PageError("OptionOutOfRange", message, { option, found: String(found) });
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {readonly string[]} known
+ */
+function unknownOption(name, known) {
+  const message = `There is no option ${name} here; known are ${known.join(", ")}.`;
   return new PageError("UnknownOption", message, { option: name });
 }
 

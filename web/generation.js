@@ -19,9 +19,10 @@ import { TokenStream } from "./token-stream.js";
  * @returns {TokenStream<Token, Result>}
  */
 export function generation(actions, prompt, { signal, ...options }) {
+  const leave = () => actions.stop().catch(() => undefined); // what fails it fails the generation too, which says so
   const abort = () => {
     stream.drop();
-    actions.stop().catch(() => undefined); // what fails it fails the generation too, which says so
+    leave();
   };
   const stream = new TokenStream(async (/** @type {(token: Token) => void} */ push) => {
     signal?.throwIfAborted();
@@ -32,7 +33,7 @@ export function generation(actions, prompt, { signal, ...options }) {
       signal?.removeEventListener("abort", abort);
       signal?.throwIfAborted();
     }
-  }, () => actions.stop());
+  }, leave, () => signal?.throwIfAborted());
   return stream;
 }
 
@@ -56,7 +57,8 @@ export function conversation(actions, messages, options) {
 async function told(actions, prompt, options, push) {
   if (typeof prompt !== "string" && !(prompt instanceof Uint8Array) && !Array.isArray(prompt)) throw notText(prompt);
   let text = "";
-  const summary = await actions.generate(prompt, options, (token) => {
+  const said = Array.isArray(prompt) ? spoken(prompt) : prompt;
+  const summary = await actions.generate(said, options, (token) => {
     text += token.text;
     push(token);
   });
@@ -74,6 +76,21 @@ export function plain(options) {
     return JSON.parse(JSON.stringify(options, (_, value) => plainValue(value)));
   } catch (error) {
     throw new PageError("OptionOutOfRange", `The options cannot be written as JSON (${error}). Give names and values.`);
+  }
+}
+
+/**
+ * Messages as the worker can be told them: those of a page may be a framework's proxies.
+ * @template T
+ * @param {T} messages
+ * @returns {T}
+ * @throws {PageError} UnusableMessages
+ */
+export function spoken(messages) {
+  try {
+    return JSON.parse(JSON.stringify(messages));
+  } catch (error) {
+    throw new PageError("UnusableMessages", `The messages cannot be written as JSON (${error}). Give texts.`, { index: null });
   }
 }
 

@@ -32,7 +32,8 @@ export async function loadRegistered(source, ledger, runtime, accept) {
   try {
     return await loadFrom(kept, source, ledger, runtime, accept);
   } catch (error) {
-    if (!(error instanceof PageError) || error.detail["phase"] !== undefined) throw error;
+    const isOfTheFile = error instanceof PageError && error.detail["phase"] === undefined;
+    if (!isOfTheFile || source.signal.aborted) throw error;
     await forget(name);
     return loadFrom(undefined, source, ledger, runtime, accept);
   }
@@ -66,10 +67,23 @@ function loadFrom(kept, source, ledger, runtime, accept) {
  */
 export async function loadLocal(file, runtime) {
   if (file.size > MODEL_BUDGET_BYTES) throw tooLarge(file);
-  const inspection = await runtime.inspect(await file.slice(0, HEADER_BYTES).arrayBuffer());
+  const inspection = await runtime.inspect(await bytesOf(file, file.slice(0, HEADER_BYTES)));
   const needs = inspection === null ? "" : `; will need ${megabytes(inspection.memory_bytes)} of memory`;
   runtime.report({ phase: `Reading${needs}`, done_bytes: 0, total_bytes: file.size });
-  return runtime.load(await file.arrayBuffer());
+  return runtime.load(await bytesOf(file, file));
+}
+
+/**
+ * @param {File} file
+ * @param {Blob} part of it
+ * @throws {PageError} FileUnreadable
+ */
+async function bytesOf({ name }, part) {
+  try {
+    return await part.arrayBuffer();
+  } catch (error) {
+    throw new PageError("FileUnreadable", `${name} could not be read (${error}). Has it been changed or moved? Choose it again.`);
+  }
 }
 
 /**

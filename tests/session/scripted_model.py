@@ -59,7 +59,7 @@ def config(context_length: int, hidden: int = HIDDEN) -> ModelConfig:
     )
 
 
-def token_model(tokens: list[bytes], name: str) -> bytes:
+def token_model(tokens: list[bytes], name: str, chat: dict[str, str] | None = None) -> bytes:
     """A `.slm` file called `name` that continues an "a" by these tokens, one after the other, and then ends."""
     said = range(EOS + 2, EOS + 2 + len(tokens))
     following = dict(pairwise([ord("a"), *said, EOS]))
@@ -71,7 +71,7 @@ def token_model(tokens: list[bytes], name: str) -> bytes:
     kinds = bytes([TokenKind.BYTE]) * 256 + bytes([TokenKind.SPECIAL]) * 3 + bytes(len(tokens))
     vocabulary = Vocabulary(PreTokenizer.NONE, texts, kinds, array("I"))
     tensors = {Role.TOK_EMBEDDINGS: signs, Role.OUTPUT: output}
-    return sealed(replace(config(64), vocab_size=said.stop), tensors, vocabulary, name)
+    return sealed(replace(config(64), vocab_size=said.stop), tensors, vocabulary, name, chat)
 
 
 def sealed(

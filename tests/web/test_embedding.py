@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Route
 
 from tests.adapters.packages import matrices, model_file, package
 from tests.engine.models import config, random_file
-from tests.session.scripted_model import ANSWER, CHAT, scripted_model
+from tests.session.scripted_model import ANSWER, CHAT, scripted_model, token_model
 from tests.session.story import Story, text_of
 from tests.web.desk import STORYTELLER
 from tests.web.host_page import HostPage
@@ -201,6 +201,90 @@ def test_stop_ends_a_generation_with_what_there_is_and_leaving_the_loop_stops_it
     assert 1 <= length < 32000
 
 
+def test_leaving_a_generation_that_has_ended_stops_no_other(host: HostPage):
+    host.open(ENDLESS)
+    reason, again = host.run("""async ({lm}) => {
+      const first = lm.generate("a", { max_tokens: 8 });
+      await first.result;
+      const second = lm.generate("a", { max_tokens: 300 });
+      for await (const token of first) break;
+      return [(await second.result).finish_reason, await first.next()];
+    }""")
+    assert (reason, again["done"]) == ("length", True)
+
+
+def test_tokens_can_be_asked_for_before_they_are_there(host: HostPage):
+    host.open(ENDLESS)
+    steps = host.run("""({lm}) => {
+      const generation = lm.generate("a", { temperature: 0, max_tokens: 3 });
+      return Promise.all([1, 2, 3, 4].map(() => generation.next()));
+    }""")
+    assert [step["value"]["text"] for step in steps[:3]] == ["b", "c", "d"]
+    assert [step["done"] for step in steps] == [False, False, False, True]
+
+
+def test_tokens_that_were_not_read_when_the_signal_is_aborted_are_dropped_though_all_were_made(host: HostPage):
+    host.open(ENDLESS)
+    name, text = host.run("""async ({lm, refused}) => {
+      const control = new AbortController();
+      const generation = lm.generate("a", { temperature: 0, max_tokens: 8, signal: control.signal });
+      const { text } = await generation.result;
+      await generation.next();
+      control.abort();
+      return [(await refused(() => generation.next())).name, text];
+    }""")
+    assert (name, text) == ("AbortError", "bcdefgha")
+
+
+def test_an_error_of_who_watches_a_load_is_reported_and_stops_nothing(host: HostPage):
+    said = host.run("""async ({lm, given, bytesOf}) => {
+      await lm.open({ bytes: bytesOf(given), onProgress: () => { throw new Error("of the watcher's own"); } });
+      return [lm.model, (await lm.generate("a", { temperature: 0, max_tokens: 3 }).result).text];
+    }""", b64encode(ENDLESS).decode())
+    assert said == ["scripted", "bcd"]
+    assert host.errors
+    assert all("of the watcher's own" in error for error in host.errors)
+    host.errors.clear()
+
+
+def test_a_file_that_was_changed_since_it_was_chosen_is_refused_by_name(host: HostPage, tmp_path: Path):
+    chosen = tmp_path / "mine.slm"
+    chosen.write_bytes(TALKER)
+    host.page.evaluate("""() => {
+      const input = Object.assign(document.createElement("input"), { type: "file" });
+      document.body.replaceChildren(input);
+    }""")
+    host.page.set_input_files("input", chosen)
+    assert host.page.evaluate("document.querySelector('input').files[0].size") == len(TALKER)
+    chosen.write_bytes(TALKER + b"and more")
+    refusal = host.run("({lm, refused}) => refused(() => lm.open({ bytes: document.querySelector('input').files[0] }))")
+    assert (refusal["code"], refusal["typed"]) == ("FileUnreadable", True)
+    assert refusal["message"].startswith("mine.slm could not be read")
+
+
+def test_messages_may_be_a_framework_s_proxies(host: HostPage):
+    host.open(TALKER)
+    text = host.run("""async ({lm}) => {
+      const reactive = (value) => new Proxy(value, {});
+      return (await lm.chat(reactive([reactive({ role: "user", content: "hi" })]), { temperature: 0 }).result).text;
+    }""")
+    assert text == "helo"
+
+
+def test_a_token_that_is_a_byte_order_mark_keeps_its_text_in_openai_s_shape(host: HostPage):
+    host.open(token_model([b"\xef\xbb\xbf"], "marked", {"user_prefix": "U:", "assistant_prefix": "a"}))
+    content, refusal = host.run("""async ({lm, refused}) => {
+      const { OpenAI } = await import("/openai.js");
+      const { create } = new OpenAI(lm).chat.completions;
+      const said = { model: "marked", messages: [{ role: "user", content: "hi" }], temperature: 0, logprobs: true };
+      const { content } = (await create(said)).choices[0].logprobs;
+      await lm.free();
+      return [content, await refused(() => create(said))];
+    }""")
+    assert [(entry["token"], entry["bytes"]) for entry in content] == [("\ufeff", [0xEF, 0xBB, 0xBF])]
+    assert refusal["code"] == "ModelNotLoaded"
+
+
 def test_a_conversation_is_answered_and_its_second_turn_reuses_the_first(host: HostPage):
     host.open(TALKER)
     first, second, reused, count = host.run("""async ({lm}) => {
@@ -230,12 +314,13 @@ def test_what_is_no_conversation_is_refused(host: HostPage):
     codes = host.run("""async ({lm, refused}) => {
       const said = { role: "user", content: "hi" };
       const attempts = [() => lm.tokenize(undefined), () => lm.chat("hi").next(), () => lm.countTokens([]),
-        () => lm.chat([said, { role: "assistant", content: "ho" }]).next(), () => lm.chat({ role: "user" }).next()];
+        () => lm.chat([said, { role: "assistant", content: "ho" }]).next(), () => lm.chat({ role: "user" }).next(),
+        () => lm.countTokens({ role: "user", content: NaN }), () => lm.chat({ role: "user", content: 5n }).next()];
       const codes = [];
       for (const attempt of attempts) codes.push((await refused(attempt)).code);
       return codes;
     }""")
-    assert codes == ["UnusableMessages"] * 5
+    assert codes == ["UnusableMessages"] * 7
 
 
 def test_adapters_are_looked_at_applied_and_taken_back(host: HostPage):
@@ -276,7 +361,9 @@ REFUSALS: dict[str, list[Any]] = {
                           "() => TinyPyLM.load({ model: 'x', threads: 1.5 })"],
     "OptionOutOfRange": ["() => lm.generate('a', { top_p: 2 }).result",
                          "() => lm.generate('a', { seed: 1n << 64n }).next()",
-                         "() => lm.generate('a', { top_logprobs: 21 }).next()"],
+                         "() => lm.generate('a', { top_logprobs: 21 }).next()",
+                         "() => TinyPyLM.load({ url: 'http://[' })", "() => lm.open({ url: 'http://[' })",
+                         "() => TinyPyLM.load({ model: 'x', base: 'http://[' })"],
     "EmptyPrompt": ["() => lm.generate('').next()", "() => lm.generate(null).next()"],
     "NoChatFormat": ["() => lm.chat({ role: 'user', content: 'hi' }).next()"],
     "EntryUnknown": ["() => lm.open({ model: 'nobody' })"],
@@ -292,6 +379,20 @@ def test_what_cannot_be_done_is_refused_by_a_typed_error(host: HostPage, code: s
     assert len(refusal["message"]) > 20
 
 
+def test_the_options_that_are_named_are_those_of_the_method(host: HostPage):
+    refusal = host.run("({lm, refused}) => refused(() => lm.open({ model: 'x', threads: 2 }))")
+    assert refusal["message"].endswith("known are model, url, sha256, bytes, signal, onProgress.")
+
+
+def test_a_registry_that_does_not_come_is_why_its_models_cannot_be_loaded(browser: Browser, server: str):
+    with browser.new_context() as context:
+        host = HostPage(context.new_page(), server)
+        host.page.route("**/models/selector.registry", lambda route: route.fulfill(status=404))
+        refusal = host.run("({TinyPyLM, given, refused}) => refused(() => TinyPyLM.load({ model: given }))", STORYTELLER)
+        assert (refusal["code"], refusal["detail"]["status"]) == ("FetchFailed", 404)
+        assert "selector.registry" in refusal["message"]
+
+
 def test_a_page_that_is_not_isolated_loads_with_one_thread_and_closes_for_good(browser: Browser, server: str):
     with browser.new_context() as context:
         host = HostPage(context.new_page(), server, isolated=False)
@@ -304,7 +405,10 @@ def test_a_page_that_is_not_isolated_loads_with_one_thread_and_closes_for_good(b
         closed = host.run("""async ({lm, refused}) => {
           const running = lm.generate("a", { max_tokens: 60, temperature: 5 });
           const during = refused(() => running.result);
-          lm.close();
+          for await (const token of running) {
+            lm.close();
+            break;
+          }
           lm.close();
           const after = [await refused(() => lm.generate("a")), await refused(() => lm.step())];
           return [await during, ...after].map(({ code }) => code);

@@ -25,8 +25,6 @@ MESSAGES = [{"role": "user", "content": "hi"}]
 TOKENS = 900
 
 CREATE = """async ({given}) => {
-  const { OpenAI } = await import("/openai.js");
-  window.client = new OpenAI(window.lm);
   const made = await client.chat.completions.create(given);
   if (!given.stream) return made;
   const chunks = [];
@@ -61,6 +59,8 @@ def client(browser: Browser, server: str) -> Iterator[Client]:
         host = HostPage(context.new_page(), server)
         host.run("""async ({TinyPyLM, given, bytesOf}) => {
           window.lm = await TinyPyLM.load({ bytes: bytesOf(given), threads: 1 });
+          const { OpenAI } = await import("/openai.js");
+          window.client = new OpenAI(lm);
         }""", b64encode(model).decode())
         yield Client(host)
         assert host.errors == []
@@ -206,12 +206,31 @@ def test_a_stream_is_aborted_by_its_controller_a_signal_or_by_leaving_it(client:
         await ended(await create(given), (stream) => void stream.controller.abort()),
         await ended(await create(given, { signal: control.signal }), () => void control.abort()),
         await ended(await create(given), () => true),
+        await (async () => {
+          for await (const { choices } of await create(given)) return choices[0].delta.role;
+        })(),
         (await refused(() => create(given, { signal: AbortSignal.abort() }))).name,
         (await create({ ...given, stream: false, max_tokens: 3 })).usage.completion_tokens,
       ];
     }""", {"messages": MESSAGES, "max_tokens": 2000, "stream": True})
-    assert outcomes == ["AbortError", "AbortError", "left", "AbortError", 3]
+    assert outcomes == ["AbortError", "AbortError", "left", "assistant", "AbortError", 3]
 
+
+def test_a_stream_that_is_stopped_gives_out_what_a_stop_string_held_back(client: Client):
+    text, whole = client.host.run("""async ({lm, given}) => {
+      const stream = await client.chat.completions.create(given);
+      await lm.stop();
+      let text = "";
+      for await (const { choices } of stream) text += choices[0].delta.content ?? "";
+      return [text, (await lm.diagnostics()).generated_tokens];
+    }""", {"messages": MESSAGES, "max_tokens": 200, "temperature": 0, "stop": 201 * "a", "stream": True})
+    assert text == whole * "a" != ""
+
+
+def test_terms_of_a_request_other_than_its_signal_are_refused_by_name(client: Client):
+    refusal = client.host.run("({given, refused}) => refused(() => client.chat.completions.create(given, { timeout: 9 }))",
+                              {"messages": MESSAGES})
+    assert (refusal["code"], refusal["detail"]) == ("OptionNotImplemented", {"option": "timeout", "nearest": "signal"})
 
 @pytest.mark.parametrize(("option", "value", "nearest"), [
     ("presence_penalty", 0.5, "repetition_penalty"), ("frequency_penalty", -1, "repetition_penalty"),
@@ -234,6 +253,7 @@ def test_an_option_that_is_not_implemented_is_refused_by_name(
     ("top_logprobs", {"logprobs": True, "top_logprobs": 21}),
     ("stream_options", {"stream_options": {"include_usage": True}}), ("temperature", {"temperature": -1}),
     ("max_tokens", {"max_tokens": 1, "max_completion_tokens": 2}), ("stop_strings", {"stop": [""]}),
+    ("stream_options.include_usage", {"stream": True, "stream_options": {"include_usage": "yes"}}),
     ("seed", {"seed": -1}), ("top_p", {"top_p": 0, "stream": True}),
 ])
 def test_a_value_outside_its_range_is_refused_by_name(client: Client, option: str, body: dict[str, object]):
