@@ -93,13 +93,15 @@ async function fromServed(vendored, name, callbacks) {
 }
 
 /**
- * Out of the browser's cache once more, so that nothing has to lie in memory until then.
+ * Out of the browser's cache once more, so that nothing has to lie in memory until then. Where it does not come, the
+ * server being gone by now, it is left to a later visit.
  * @param {string} name
  * @param {() => Promise<ArrayBuffer>} served
  * @param {Vendored} vendored
  */
 async function keepServed(name, served, vendored) {
-  const bytes = await served();
+  const bytes = await served().catch(() => null);
+  if (bytes === null) return;
   await vendored.agreed();
   await keepSnapshot(name, bytes);
 }

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Route
 
 from tests.web import altered
 from tests.web.desk import STORYTELLER, Desk
+from tests.web.host_page import HostPage
 
 pytestmark = pytest.mark.browser
 
@@ -187,6 +188,41 @@ def test_an_altered_model_on_the_device_is_fetched_again_and_replaced(device: De
     assert fetches(desk) == [("cache", outcome), ("network", "accepted")]
     device.leave(desk, name)
     assert f"model/{device.digest(name)}" == name
+
+
+def test_a_load_that_is_aborted_leaves_what_is_kept(device: Device):
+    before = device.window.evaluate(KEPT)
+    host = HostPage(device.context.new_page(), device.server)
+    refusal = host.run("""({TinyPyLM, given, refused}) => {
+      const control = new AbortController();
+      const onProgress = ({ phase }) => phase === "Verifying and compiling" && control.abort();
+      return refused(() => TinyPyLM.load({ model: given, signal: control.signal, onProgress }));
+    }""", STORYTELLER)
+    assert refusal["name"] == "AbortError"
+    host.waits_for_the_end_of_its_workers()
+    assert device.window.evaluate(KEPT) == before
+    assert host.errors == []
+    host.page.close()
+
+
+def test_a_server_that_goes_away_before_its_snapshot_is_kept_costs_no_runtime(browser: Browser, server: str):
+    with browser.new_context() as context:
+        page, asked = context.new_page(), list[str]()
+
+        def once(route: Route) -> None:
+            asked.append(route.request.url)
+            if len(asked) == 1:
+                route.continue_()
+            else:
+                route.abort()
+
+        page.route("**/*.snapshot", once)
+        with page.expect_event("requestfailed", lambda request: request.url.endswith(".snapshot")):
+            desk = Desk(page, server)
+            desk.reaches("ready")
+            assert desk.figure("boot_kind") == "served"
+        desk.choose(STORYTELLER)
+        assert len(desk.tokens("The cat", **GREEDY)) == GREEDY["max_tokens"]
 
 
 HOLD_PYTHON = """(() => {
