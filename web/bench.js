@@ -3,8 +3,9 @@
 
 import { Benchmark, measure } from "./benchmark.js";
 import { Client } from "./client.js";
+import { FetchLedger } from "./fetch-ledger.js";
 import { PageError } from "./page-error.js";
-import { parseRegistry } from "./registry.js";
+import { MODEL_BUDGET_BYTES, parseRegistry } from "./registry.js";
 import { parseManifest } from "./runtime-manifest.js";
 import { element } from "./views/element.js";
 
@@ -94,8 +95,8 @@ async function attempt(work) {
 }
 
 /** @param {string} path */
-async function bytesOf(path) {
-  return (await fetch(new URL(path, import.meta.url))).arrayBuffer();
+function bytesOf(path) {
+  return new FetchLedger().fetchBytes(new URL(path, import.meta.url).href, path, MODEL_BUDGET_BYTES);
 }
 
 async function boot() {
@@ -107,7 +108,7 @@ async function boot() {
   say("idle", client.refusal?.message ?? "Choose a model to start.");
 }
 
-select.addEventListener("change", () => attempt(load(fetch(select.value).then((response) => response.arrayBuffer()))));
+select.addEventListener("change", () => select.value !== "" && attempt(load(bytesOf(select.value))));
 file.addEventListener("change", () => file.files?.[0] !== undefined && attempt(load(file.files[0].arrayBuffer())));
 start.addEventListener("click", () => attempt(run()));
 attempt(boot());

@@ -80,6 +80,17 @@ def test_shift_enter_starts_a_line_and_the_button_sends(talker: Desk):
     assert turns(talker) == [["You", "h\n", "Model", "helo"]]
 
 
+def test_the_enter_that_ends_a_composition_sends_nothing(talker: Desk):
+    talker.write("hi")
+    talker.element("prompt").evaluate("""(prompt) => {
+      for (const composing of [{ isComposing: true }, { keyCode: 229 }]) {
+        prompt.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, ...composing }));
+      }
+    }""")
+    assert talker.element("prompt").input_value() == "hi"
+    assert turns(talker) == []
+
+
 def test_a_step_is_not_offered_since_it_knows_no_end_of_a_turn(talker: Desk):
     says(talker, "hi")
     assert talker.enabled() == {"model-select", "model-file", "generate", "clear", "reset", "free"}

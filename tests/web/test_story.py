@@ -141,6 +141,18 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(desk: Desk):
     assert width <= 360
 
 
+def test_on_a_low_screen_the_page_scrolls_to_its_buttons(desk: Desk):
+    desk.page.set_viewport_size({"width": 1280, "height": 480})
+    bottom = desk.page.evaluate("""() => {
+      scrollTo(0, 200);
+      const { bottom } = document.querySelector("#generate").getBoundingClientRect();
+      scrollTo(0, 0);
+      return bottom;
+    }""")
+    desk.page.set_viewport_size({"width": 1280, "height": 860})
+    assert 0 < bottom < 480
+
+
 def test_the_page_asks_only_its_own_server(writer: Desk):
     writer.generate("The cat", max_tokens=5)
     assert len(writer.requests) > 20

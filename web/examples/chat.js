@@ -38,7 +38,7 @@ composer.addEventListener("submit", (event) => {
   shown(answer(draft.value));
 });
 draft.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return; // 229: an input method's
   event.preventDefault();
   if (!send.disabled) composer.requestSubmit();
 });

@@ -12,6 +12,9 @@ import { element } from "./element.js";
 
 const NUMBER_OPTIONS = Object.freeze(["temperature", "top-k", "top-p", "min-p", "repetition-penalty", "max-tokens"]);
 
+/** What `keyCode` is of a key that an input method takes (UI Events, section 7.3). */
+const COMPOSING = 229;
+
 /** @type {ReadonlyArray<import("../store.js").Event>} each is a button's id and an event of the store */
 const BUTTONS = Object.freeze(["generate", "step", "stop", "clear", "reset", "free"]);
 
@@ -56,8 +59,9 @@ export function mountControls(store, actions, conversation, settle) {
  * @param {KeyboardEvent} event
  * @param {boolean} chatting
  */
-function asksFor({ key, ctrlKey, metaKey, shiftKey, isComposing }, chatting) {
-  return key === "Enter" && (ctrlKey || metaKey || (chatting && !shiftKey && !isComposing));
+function asksFor({ key, keyCode, ctrlKey, metaKey, shiftKey, isComposing }, chatting) {
+  const composes = isComposing || keyCode === COMPOSING; // Safari ends the composition first and says so only by the second
+  return key === "Enter" && (ctrlKey || metaKey || (chatting && !shiftKey && !composes));
 }
 
 /**
