@@ -84,7 +84,7 @@ def _parser(program: str, *, is_clone: bool) -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text[:6]) > 65_535:
+    if not text.isascii() or not text.isdigit() or len(text) > 5 or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: a number from 0 to 65535 was expected")
     return int(text)
 
