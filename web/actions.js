@@ -2,7 +2,8 @@
 // What a person or a program can ask of the page. Each action asks the store whether it is allowed, does its work
 // through the worker, and leaves state, figures and notice as they have to be - whether it worked or not.
 
-import { loadFetched, loadLocal } from "./model-source.js";
+import { lastSaid } from "./client.js";
+import { bytesOf, loadFetched, loadLocal } from "./model-source.js";
 import { ModuleAssembly } from "./module-assembly.js";
 import { PageError } from "./page-error.js";
 import { PageRuntime } from "./page-runtime.js";
@@ -130,6 +131,11 @@ export class Actions {
     const verdict = /** @type {Verdict} */ (summary.replay);
     this.#store.update({ verdict });
     return verdict;
+  }
+
+  /** The beginning of a file that the reader has chosen. @param {File} file @param {number} limit_bytes */
+  read(file, limit_bytes) {
+    return this.#attempt(() => bytesOf(file, file.slice(0, limit_bytes)));
   }
 
   /** The receipt of the last generation that was recorded. */
@@ -369,7 +375,7 @@ export class Actions {
    */
   async #stream(run, prompt, onToken) {
     const summary = await run({
-      accepted: (text = shown(prompt)) => this.#transcript.begin(text, Array.isArray(prompt)),
+      accepted: (text = lastSaid(prompt)) => this.#transcript.begin(text, Array.isArray(prompt)),
       token: (token) => {
         this.#transcript.append(token.text);
         onToken(token);
@@ -388,13 +394,4 @@ export class Actions {
     const figures = await this.#runtime.client.request("diagnostics");
     this.#store.dispatch(figures["state"] === "context-ready" ? "kept" : "emptied", this.#runtime.shown(figures));
   }
-}
-
-/**
- * What stands in the transcript for a prompt: of a conversation, what was said last.
- * @param {Prompt} prompt
- */
-function shown(prompt) {
-  if (typeof prompt === "string") return prompt;
-  return prompt instanceof Uint8Array ? new TextDecoder().decode(prompt) : prompt.at(-1)?.content ?? "";
 }

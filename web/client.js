@@ -186,6 +186,15 @@ export class Client {
   }
 }
 
+/**
+ * What stands in a transcript for a prompt: of a conversation, what was said last.
+ * @param {Prompt} prompt
+ */
+export function lastSaid(prompt) {
+  if (typeof prompt === "string") return prompt;
+  return prompt instanceof Uint8Array ? new TextDecoder().decode(prompt) : prompt.at(-1)?.content ?? "";
+}
+
 /** @param {string} reason */
 function died(reason) {
   return new PageError("RuntimeFailed", `The runtime has stopped: ${reason}. Start it again; the text stays.`);

@@ -78,7 +78,7 @@ export async function loadLocal(file, runtime) {
  * @param {Blob} part of it
  * @throws {PageError} FileUnreadable
  */
-async function bytesOf({ name }, part) {
+export async function bytesOf({ name }, part) {
   try {
     return await part.arrayBuffer();
   } catch (error) {

@@ -79,6 +79,7 @@ export interface ChatCompletionStream extends AsyncGenerator<ChatCompletionChunk
 export interface Create {
   (body: ChatCompletionRequest & { stream: true }, terms?: { signal?: AbortSignal }): Promise<ChatCompletionStream>;
   (body: ChatCompletionRequest & { stream?: false | null }, terms?: { signal?: AbortSignal }): Promise<ChatCompletion>;
+  (body: ChatCompletionRequest, terms?: { signal?: AbortSignal }): Promise<ChatCompletion | ChatCompletionStream>;
 }
 
 export class OpenAI {

@@ -48,7 +48,8 @@ def test_an_address_that_others_can_reach_needs_a_second_option(repo_root: Path,
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--port", "65536"], ["--port", "-1"], ["--port", "http"], ["--port", "0000000999999"], ["--host", "example.com"], ["--prot", "1"]]
+    "arguments", [["--port", "65536"], ["--port", "-1"], ["--port", "http"], ["--port", "0000000999999"],
+                  ["--host", "example.com"], ["--prot", "1"]]
 )
 def test_an_argument_that_means_nothing_is_refused(repo_root: Path, arguments: list[str]) -> None:
     done = run(repo_root, *arguments)

@@ -36,6 +36,8 @@ export async function chat(lm: TinyPyLM): Promise<number> {
   const stream = await create({ messages, stream: true, stop: "\n", stream_options: { include_usage: true } }, { signal });
   for await (const { choices } of stream) console.log(choices[0]?.delta.content);
   stream.controller.abort();
+  const either = await create({ messages, stream: messages.length > 1 });
+  console.log("controller" in either ? "chunks" : either.usage.total_tokens);
   return usage.total_tokens;
 }
 

@@ -41,8 +41,11 @@ def test_every_option_of_a_generation_is_documented_with_its_default():
 
 
 def test_every_option_of_a_load_is_documented():
-    known = re.findall(r"known are ([\w, ]+)\.", CODE)[0].split(", ")
-    assert sorted(first_column("`TinyPyLM.load(options)`")) == sorted(known)
+    opening, loading = (re.findall(r'"(\w+)"', CODE.split(f"const {name} = ")[1].split(";")[0])
+                        for name in ("OPEN_OPTIONS", "LOAD_OPTIONS"))
+    assert sorted(first_column("`TinyPyLM.load(options)`")) == sorted(opening + loading)
+    (told,) = [line for line in DOCUMENT.splitlines() if line.startswith("| `open(options)`")]
+    assert sorted(re.findall(r"`(\w+)`", told)) == sorted(opening)
 
 
 def test_every_option_of_a_completion_is_documented_and_typed():

@@ -228,8 +228,8 @@ def test_a_stream_that_is_stopped_gives_out_what_a_stop_string_held_back(client:
 
 
 def test_terms_of_a_request_other_than_its_signal_are_refused_by_name(client: Client):
-    refusal = client.host.run("({given, refused}) => refused(() => client.chat.completions.create(given, { timeout: 9 }))",
-                              {"messages": MESSAGES})
+    refusal = client.host.run("""({given, refused}) => (
+      refused(() => client.chat.completions.create(given, { timeout: 9 })))""", {"messages": MESSAGES})
     assert (refusal["code"], refusal["detail"]) == ("OptionNotImplemented", {"option": "timeout", "nearest": "signal"})
 
 @pytest.mark.parametrize(("option", "value", "nearest"), [

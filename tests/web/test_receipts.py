@@ -30,6 +30,28 @@ def open_fixture(desk: Desk, repo_root: Path, kind: str = "q8_0") -> None:
     desk.open_file(name, (repo_root / "models" / "fixtures" / name).read_bytes())
 
 
+def test_a_receipt_that_was_changed_since_it_was_chosen_is_refused_by_name(desk: Desk, repo_root: Path, tmp_path: Path):
+    open_fixture(desk, repo_root)
+    chosen = tmp_path / "receipt.json"
+    chosen.write_text("{}")
+    desk.page.evaluate("""() => {
+      document.body.append(Object.assign(document.createElement("input"), { type: "file", id: "other" }));
+    }""")
+    desk.element("other").set_input_files(chosen)
+    assert desk.page.evaluate("document.querySelector('#other').files[0].size") == 2
+    chosen.write_text("{ }")
+    desk.page.evaluate("""() => {
+      const [other, replay] = ["other", "replay-file"].map((id) => document.getElementById(id));
+      const held = new DataTransfer();
+      held.items.add(other.files[0]);
+      replay.files = held.files;
+      other.remove();
+      replay.dispatchEvent(new Event("change"));
+    }""")
+    desk.shows("FileUnreadable")
+    assert desk.state == "model-ready"
+
+
 def replay_file(desk: Desk, receipt: bytes) -> None:
     desk.page.evaluate("document.querySelector('#receipts').open = true")
     desk.element("replay-file").set_input_files(

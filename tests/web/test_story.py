@@ -132,6 +132,8 @@ def test_ctrl_enter_generates_and_escape_stops(desk: Desk):
 def test_every_control_has_a_name(desk: Desk):
     nameless = desk.page.locator("input, select, textarea").evaluate_all("all => all.filter(c => !c.labels.length)")
     assert nameless == []
+    regions = desk.page.locator("[tabindex]").evaluate_all("all => all.map(each => [each.role, each.ariaLabel])")
+    assert all(role and label for role, label in regions), regions
 
 
 def test_a_narrow_screen_needs_no_sideways_scrolling(desk: Desk):

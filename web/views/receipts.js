@@ -25,8 +25,7 @@ export function mountReceipts(store, actions, settle) {
   /** @param {File} receipt */
   async function replay(receipt) {
     store.update({ verdict: null }); // at once: the last one is not of this receipt
-    const beginning = receipt.slice(0, CAP_BYTES + 1); // of what is longer, the runtime refuses any part that is
-    return actions.replay(await beginning.arrayBuffer());
+    return actions.replay(await actions.read(receipt, CAP_BYTES + 1)); // of what is longer, the runtime refuses any part that is
   }
 
   store.subscribe((snapshot) => {
