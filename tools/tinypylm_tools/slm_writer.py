@@ -164,6 +164,14 @@ def write_atomically(path: Path, data: bytes | bytearray) -> None:
         raise unwritable(path, error) from error
 
 
+def make_folder(path: Path) -> None:
+    """`path` is a folder. Raises ToolError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def unwritable(path: Path, error: Exception) -> ToolError:
     """What to raise where `path` cannot be written; not every library's error has the system's words apart."""
     words = getattr(error, "strerror", None) or error
