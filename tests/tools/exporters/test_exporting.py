@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.little_room import little_room
 from tests.tools.exporters.models import LLAMA, NEOX, QUANTISED, bytes_only, sealed, vocabularies
 from tests.tools.packed import stored
 from tinypylm.config import DType, Role
@@ -88,18 +87,6 @@ def test_a_place_that_is_not_there_is_refused(tmp_path: Path, export) -> None:
     with pytest.raises(ToolError, match="that exists") as refused:
         export(file, tmp_path / "no" / "x")
     assert refused.value.code is ErrorCode.UNWRITABLE_FILE
-
-
-@contextmanager
-def little_room(most_bytes: int) -> Iterator[None]:
-    """No file of this process can grow beyond `most_bytes`: what a full disk is to a writer."""
-    resource = pytest.importorskip("resource", reason="this system has no limit to the size of files")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(("form", "most_bytes"), [("hf", 100), ("hf", 20_000), ("gguf", 100), ("gguf", 20_000)])
