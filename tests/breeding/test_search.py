@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.breeding.families import related
+from tests.little_room import little_room
 from tinypylm import canonical
 from tinypylm.canonical import JsonObject
 from tinypylm.config import DType
@@ -30,7 +31,9 @@ from tinypylm_tools.breeding.parameters import read_parameters
 from tinypylm_tools.breeding.search.engines import score
 from tinypylm_tools.breeding.search.evolution import Scored, generation, ranking
 from tinypylm_tools.breeding.search.genome import Dice, Genome, fresh, mixed, mutated
-from tinypylm_tools.breeding.search.settings import Settings
+from tinypylm_tools.breeding.search.population import Population
+from tinypylm_tools.breeding.search.run import LEDGER
+from tinypylm_tools.breeding.search.settings import Settings, read_settings
 from tinypylm_tools.cli import main
 from tinypylm_tools.evaluation.suites import HeldOut
 
@@ -65,6 +68,23 @@ def write_settings(folder: Path) -> Path:
     digests = {name.partition(".")[0]: sha256(data).hexdigest() for name, data in files.items()}
     (folder / "search.toml").write_text(SETTINGS.format(**digests))
     return folder / "search.toml"
+
+
+def test_a_search_that_finds_no_room_says_so_and_can_go_on(tmp_path: Path) -> None:
+    settings, folder = write_settings(tmp_path), tmp_path / "out"
+    with little_room(100):
+        result = run("breed", "search", settings, "--out", folder)
+    assert result.exit_code == 1
+    assert "population.jsonl cannot be written" in result.stderr
+    assert "[UnwritableFile]" in result.stderr
+    assert Population(folder / LEDGER, read_settings(settings)).scored == []
+
+
+def test_a_search_whose_folder_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    result = run("breed", "search", write_settings(tmp_path), "--out", tmp_path / "file" / "out")
+    assert result.exit_code == 1
+    assert "[UnwritableFile]" in result.stderr
 
 
 NO_TEXT = HeldOut("", "", 0, ())

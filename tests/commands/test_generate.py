@@ -11,7 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from tests.session.scripted_model import ANSWER, BOS, CHAT, EOS, scripted_model
+from tinypylm.format import parse
 from tinypylm_tools.cli import main
+from tinypylm_tools.slm_writer import Payload, seal
 from tinypylm_tools.terminal import without_controls
 
 COMMAND = [sys.executable, "-c", "from tinypylm_tools.cli import main; main()", "generate"]
@@ -140,6 +142,35 @@ def test_on_a_terminal_control_characters_are_shown_not_obeyed(tmp_path):
     os.close(ours)
     assert shown.startswith("\ufffd[3mb\r\n[6 tokens, ")
     assert shown.endswith("tokens/s; ended by stop]\r\n")
+
+
+@posix_only
+@pytest.mark.parametrize("arguments", [
+    ["inspect", "{model}"], ["inspect", "{model}", "--json"],
+    ["generate", "{model}", "--prompt", "a", "--chat"],
+    ["stories", "{model}", "--beginnings", "{beginnings}", "--show", "0"],
+])
+def test_what_a_file_says_of_itself_or_a_story_says_is_not_obeyed_either(tmp_path, arguments):
+    import pty
+
+    places = {"model": tmp_path / "escape.slm", "beginnings": tmp_path / "beginnings.txt"}
+    places["model"].write_bytes(named(scripted_model(b"y\x1b."), "Clears\x1b[2Jthe\x9bscreen\u202e"))
+    places["beginnings"].write_text("Lily: Lily\n")
+    ours, theirs = pty.openpty()
+    command = [*COMMAND[:-1], *(argument.format_map(places) for argument in arguments)]
+    subprocess.run(command, stdout=theirs, stderr=theirs, check=False, timeout=20)
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert "\ufffd" in shown
+    assert not {"\x1b", "\x9b", "\u202e"} & set(shown)
+
+
+def named(data, name):
+    """The model with this name in its metadata."""
+    model = parse(data)
+    payloads = {(t.role, t.layer): Payload(t.dtype, data[t.offset : t.offset + t.payload_bytes]) for t in model.tensors}
+    return seal(model.config, payloads, model.tokenizer, {"name": name})
 
 
 def test_line_feeds_tabs_and_every_script_pass_to_the_terminal():

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.evidence.workplace import snapshot
+from tests.little_room import little_room
 from tinypylm.canonical import JsonObject
-from tinypylm.errors import ProvenanceError, SlmError
+from tinypylm.errors import ErrorCode, ProvenanceError, SlmError, ToolError
 from tinypylm.provenance import ledger
 from tinypylm_tools.evidence.book import Book, Line, Repaired
 from tinypylm_tools.evidence.folder import Folder
@@ -56,6 +57,14 @@ def test_a_torn_last_line_stops_every_writer_until_it_is_repaired(folder: Folder
         verify(folder, "tiny")
     assert Book(folder).repair() == Repaired(11, 0)
     assert Book(folder).verified().entries[-1].kind == "repair"
+    assert verify(folder, "tiny")
+
+
+def test_a_line_that_finds_no_room_is_an_error_and_can_be_repaired(folder: Folder) -> None:
+    with little_room(folder.ledger.stat().st_size + 10), pytest.raises(ToolError, match="cannot be written") as refused:
+        Book(folder).append(LINE)
+    assert refused.value.code is ErrorCode.UNWRITABLE_FILE
+    assert Book(folder).repair() == Repaired(10, 0)
     assert verify(folder, "tiny")
 
 

@@ -12,6 +12,7 @@ import click
 
 import tinypylm
 from tinypylm.errors import SlmError
+from tinypylm_tools.terminal import without_controls
 
 COMMANDS = {
     "pack": "Pack a checkpoint into a .slm file: Hugging Face, GGUF, llama2.c.",
@@ -47,7 +48,7 @@ class Failure(click.ClickException):
         self.error_code = str(error.code)
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"error: {self.message} [{self.error_code}]", file=file, err=file is None)
+        click.echo(f"error: {without_controls(self.message)} [{self.error_code}]", file=file, err=file is None)
 
 
 class Commands(click.Group):

@@ -126,7 +126,7 @@ def _reduced(source: Source, choices: Choices) -> Source:
     budget.check_dimensions(_config(source, choices), but="vocab_size" if choices.pruning_text else None)
     if choices.dropped_layers:
         source = drop_layers(source, choices.dropped_layers)
-    return source if choices.pruning_text is None else prune_vocabulary(source, choices.pruning_text)
+    return source if choices.pruning_text is None else prune_vocabulary(source, [choices.pruning_text])
 
 
 def _config(source: Source, choices: Choices) -> ModelConfig:

@@ -161,9 +161,23 @@ def write_atomically(path: Path, data: bytes | bytearray) -> None:
     try:
         _replace(path, data)
     except OSError as error:
-        raise ToolError(
-            ErrorCode.UNWRITABLE_FILE, f"{path} cannot be written ({error.strerror}). Give a path in a folder that "
-            "exists and has room.", {"file": str(path)}) from error
+        raise unwritable(path, error) from error
+
+
+def make_folder(path: Path) -> None:
+    """`path` is a folder. Raises ToolError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: Exception) -> ToolError:
+    """What to raise where `path` cannot be written; not every library's error has the system's words apart."""
+    words = getattr(error, "strerror", None) or error
+    return ToolError(
+        ErrorCode.UNWRITABLE_FILE, f"{path} cannot be written ({words}). Give a path in a folder that exists and has "
+        "room.", {"file": str(path)})
 
 
 def _replace(path: Path, data: bytes | bytearray) -> None:

@@ -52,6 +52,11 @@ class Writer:
         return shown.encode(self._encoding, "replace").decode(self._encoding)
 
 
+def say(text: str) -> None:
+    """`text` and a line feed onto standard output: what a file says of itself, or a model says."""
+    Writer().write(f"{text}\n")
+
+
 def without_controls(text: str) -> str:
     """`text` with U+FFFD for what moves the cursor, sets colours or turns the direction of writing."""
     return text.translate(_CONTROLS)

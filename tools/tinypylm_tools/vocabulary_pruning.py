@@ -7,8 +7,9 @@ in that text, so it encodes to the same tokens as before; other texts encode too
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -22,10 +23,10 @@ from tinypylm_tools.quantise import F32
 _TOKEN_ROLES = (Role.TOK_EMBEDDINGS, Role.OUTPUT)
 
 
-def prune_vocabulary(source: Source, text: str) -> Source:
-    """The source with the tokens that `text` needs; ids are numbered anew, in their old order."""
+def prune_vocabulary(source: Source, texts: Iterable[str]) -> Source:
+    """The source with the tokens that `texts` need, each by itself; ids are numbered anew, in their old order."""
     config = source.config
-    pruned, vocabulary, rows = pruned_to(config, source.vocabulary, text)
+    pruned, vocabulary, rows = pruned_to(config, source.vocabulary, texts)
 
     def open_weights() -> ReadRows:
         read = source.open_weights()
@@ -40,9 +41,11 @@ def prune_vocabulary(source: Source, text: str) -> Source:
     return replace(source, config=pruned, vocabulary=vocabulary, open_weights=open_weights)
 
 
-def pruned_to(config: ModelConfig, vocabulary: Vocabulary, text: str) -> tuple[ModelConfig, Vocabulary, Rows]:
-    """A model's config and vocabulary with the tokens that `text` needs, and the old id of each."""
-    kept, ranks = _needed(vocabulary, text, {config.bos_id, config.eos_id})
+def pruned_to(
+    config: ModelConfig, vocabulary: Vocabulary, texts: Iterable[str]
+) -> tuple[ModelConfig, Vocabulary, Rows]:
+    """A model's config and vocabulary with the tokens that `texts` need, and the old id of each."""
+    kept, ranks = _needed(vocabulary, texts, {config.bos_id, config.eos_id})
     new_ids = {old: new for new, old in enumerate(kept)}
     pruned = replace(
         config, vocab_size=len(kept), bos_id=None if config.bos_id is None else new_ids[config.bos_id],
@@ -50,13 +53,13 @@ def pruned_to(config: ModelConfig, vocabulary: Vocabulary, text: str) -> tuple[M
     return pruned, _renumbered(vocabulary, kept, ranks, new_ids), np.array(kept)
 
 
-def _needed(vocabulary: Vocabulary, text: str, always: set[int | None]) -> tuple[list[int], list[int]]:
+def _needed(vocabulary: Vocabulary, texts: Iterable[str], always: set[int | None]) -> tuple[list[int], list[int]]:
     """Ids to keep, and ranks of merges to keep, both in order."""
-    derivations = _Derivations(vocabulary)
+    derivations, encode = _Derivations(vocabulary), Tokenizer(vocabulary).encode
     named = [token for token, kind in enumerate(vocabulary.kinds) if token in always or (
         kind == TokenKind.BYTE or (kind == TokenKind.SPECIAL and vocabulary.tokens[token]))]
     kept, ranks = set(named), set[int]()
-    for token in set(Tokenizer(vocabulary).encode(text)):
+    for token in set(chain.from_iterable(map(encode, texts))):
         tokens, merges = derivations.of(token)
         kept |= tokens
         ranks |= merges

@@ -12,7 +12,7 @@ from tests.adapters.packages import matrices, model_file, package
 from tests.engine.models import config, neox, random_file
 from tinypylm.adapters import PackageFormat, parse_package
 from tinypylm.config import DType, Role
-from tinypylm.errors import BudgetError, ErrorCode, ToolError
+from tinypylm.errors import BudgetError, ErrorCode, FormatError, ToolError
 from tinypylm.format import parse
 from tinypylm_tools.adapters.changes import changes
 from tinypylm_tools.adapters.combine import combine
@@ -21,6 +21,8 @@ from tinypylm_tools.adapters.materialise import materialise
 from tinypylm_tools.adapters.package_file import PackageFile
 from tinypylm_tools.adapters.writer import Dense, LowRank, Sparse, facts, seal
 from tinypylm_tools.model_file import ModelFile
+from tinypylm_tools.slm_writer import Payload
+from tinypylm_tools.slm_writer import seal as seal_file
 
 SHAPE = config(n_layers=1)
 
@@ -51,6 +53,17 @@ def test_a_quantised_child_is_reproduced_bit_for_bit(kind: PackageFormat, dtype:
         one, other = (parse(data).tensor(role, layer) for data in (again, child.data))
         assert again[one.offset :][: one.payload_bytes] == child.data[other.offset :][: other.payload_bytes]
     assert made.exact >= len(quantised)
+
+
+def test_a_file_that_its_lineage_makes_too_large_is_refused_not_written() -> None:
+    """The digests of base and packages go into metadata that may be full already."""
+    base, child = pair()
+    payloads = {(t.role, t.layer): Payload(t.dtype, base.data[t.offset : t.offset + t.payload_bytes])
+                for t in base.model.tensors}
+    full = seal_file(base.model.config, payloads, None, {"description": "x" * 65_500})
+    made = make(model_file(full), child, Recipe(PackageFormat.ASP1, keep_ppm=1000, roles=(Role.WQ,)))
+    with pytest.raises(FormatError, match="metadata_bytes"):
+        materialise(model_file(full), [(parse_package(made.data), None)], ["0" * 64])
 
 
 def test_a_difference_added_again_is_exact_within_a_factor_of_two() -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from tests.tools.benchmark.short_texts import SMALL, ending_at_once
 from tinypylm.config import DType
 from tinypylm.errors import ErrorCode, ToolError
-from tinypylm_tools.bench_models import Shape, random_model
+from tinypylm_tools.bench_models import random_model
 from tinypylm_tools.benchmark.comparison import prompt_of
+from tinypylm_tools.benchmark.endless import endless
 from tinypylm_tools.benchmark.engines import Engine, OwnClock, open_ours, open_peer
 from tinypylm_tools.benchmark.peers import Peer
 from tinypylm_tools.benchmark.site import peer_site
@@ -20,7 +22,6 @@ from tinypylm_tools.serving.lock import LockedFile, Package
 
 pytestmark = pytest.mark.browser
 
-SMALL = Shape(hidden_size=64, n_layers=1, n_heads=2, n_kv_heads=1, ffn_size=64, vocab_size=320, context_length=64)
 WLLAMA_2 = """
 export class Wllama {
   constructor(paths) { window.paths = paths; }
@@ -91,6 +92,18 @@ def test_a_peer_s_tokens_are_timed_as_they_reach_the_page(peer: Engine) -> None:
 def test_a_peer_s_own_figures_are_kept_apart(peer: Engine, own: OwnClock) -> None:
     peer.run("x", 4)
     assert peer.own_clock(prompt_tokens=64, max_tokens=32) == own
+
+
+def test_a_text_that_ends_at_once_is_measured_to_the_last_token_without_its_end(
+    browser: Browser, server: str, tmp_path: Path
+) -> None:
+    model, prompt = ending_at_once(tmp_path / "short.slm", 32)
+    copy = tmp_path / "copy.slm"
+    copy.write_bytes(endless(model))
+    engine = open_ours(browser, server, copy, 1, frozenset())
+    delivery = engine.run(prompt, 32)
+    assert delivery.tokens == len(delivery.arrivals_ms) == 32
+    engine.close()
 
 
 def test_ours_runs_to_the_end_of_its_context(browser: Browser, server: str, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.little_room import little_room
 from tests.tools.exporters.models import LLAMA, NEOX, QUANTISED, bytes_only, sealed, vocabularies
 from tests.tools.packed import stored
 from tinypylm.config import DType, Role
@@ -86,6 +87,28 @@ def test_a_place_that_is_not_there_is_refused(tmp_path: Path, export) -> None:
     with pytest.raises(ToolError, match="that exists") as refused:
         export(file, tmp_path / "no" / "x")
     assert refused.value.code is ErrorCode.UNWRITABLE_FILE
+
+
+@pytest.mark.parametrize(("form", "most_bytes"), [("hf", 100), ("hf", 20_000), ("gguf", 100), ("gguf", 20_000)])
+def test_a_full_disk_is_an_error_of_the_command_and_leaves_nothing(tmp_path: Path, form: str, most_bytes: int) -> None:
+    pytest.importorskip("gguf", reason="the package gguf is not installed")
+    sealed(tmp_path / "x.slm", LLAMA)
+    with little_room(most_bytes):
+        code, _, words = run("export", tmp_path / "x.slm", "--to", form, tmp_path / "out")
+    assert code == 1
+    assert words.startswith(f"error: {tmp_path / 'out'} cannot be written (")
+    assert "[UnwritableFile]" in words
+    assert [path.name for path in tmp_path.iterdir()] == ["x.slm"]
+
+
+def test_a_gguf_file_does_not_take_the_place_of_a_folder(tmp_path: Path) -> None:
+    pytest.importorskip("gguf", reason="the package gguf is not installed")
+    file = sealed(tmp_path / "x.slm", LLAMA)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ToolError, match="cannot be written") as refused:
+        export_gguf(file, tmp_path / "out")
+    assert refused.value.code is ErrorCode.UNWRITABLE_FILE
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "x.slm"]
 
 
 def test_gguf_without_the_package_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,14 @@ import pytest
 pytest.importorskip("torch", reason="the extra [train] is not installed")
 pytest.importorskip("tokenizers", reason="the extra [train] is not installed")
 
+from tinypylm.errors import ErrorCode, ToolError
+from tinypylm.tokenizer import Tokenizer
 from tinypylm_tools.training.batches import NO_TARGET, Batches, make_batch
-from tinypylm_tools.training.tokens import Ids, pieces
+from tinypylm_tools.training.corpus import SEPARATOR
+from tinypylm_tools.training.description import Shape
+from tinypylm_tools.training.measure import HeldOut
+from tinypylm_tools.training.start import vocabulary_of
+from tinypylm_tools.training.tokens import SPECIALS, Encoder, Ids, pieces, train_tokenizer
 
 
 def numbered(count: int, seed: int = 0) -> list[Ids]:
@@ -51,6 +57,29 @@ def test_targets_are_the_next_tokens_and_padding_has_none() -> None:
     assert batch.ids.shape == (2, 32)
     assert batch.targets[0].tolist() == [8, 9] + [NO_TARGET] * 30
     assert batch.targets[1].tolist() == [6] + [NO_TARGET] * 31
+
+
+def test_a_document_of_one_token_is_left_out_and_nothing_else_is_refused() -> None:
+    """Nothing stands before its token or behind it in a model without begin and end."""
+    alone, pair = np.array([7], np.uint32), np.array([7, 8], np.uint32)
+    sizes = np.ones(9, np.int64)
+    held_out = HeldOut.of([alone, pair], sizes, 48)
+    assert (held_out.documents, held_out.size_bytes, [batch.tokens for batch in held_out.batches]) == (2, 1, [1])
+    for refuse in (lambda: HeldOut.of([alone], sizes, 48), lambda: HeldOut.of([pair], sizes, 1),
+                   lambda: Batches(list(pieces([pair], 1)), 512, seed=1)):
+        with pytest.raises(ToolError, match="no document of two tokens") as caught:
+            refuse()
+        assert caught.value.code is ErrorCode.UNUSABLE_RUN
+
+
+@pytest.mark.parametrize("name", [name for name in SPECIALS if name != SEPARATOR] + ["<|bos"])
+def test_the_spelling_of_a_special_token_in_a_document_is_plain_text(name: str) -> None:
+    """As in a prompt, where no text that a person types becomes a control token."""
+    story = f"A sign said {name}. Then all went home."
+    vocabulary = vocabulary_of(train_tokenizer([story] * 9, 300), 300)
+    config = Shape("llama", 300, 64, 1, 2, 1, 64, 48).config()
+    (ids,) = Encoder(vocabulary, config).encode([story])
+    assert ids.tolist() == [*Tokenizer(vocabulary, config.bos_id).encode(story), config.eos_id]
 
 
 @pytest.mark.parametrize("length", [1, 2, 9, 10, 11, 19, 20, 100])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.training.tiny import LLAMA, TRAINING, description
+from tests.tools.training.tiny import LLAMA, SCHEDULE, TRAINING, description
 from tinypylm.config import Family
 from tinypylm.errors import ErrorCode, ToolError
 from tinypylm_tools.training.description import Description, read_description
@@ -54,6 +54,12 @@ def test_a_shape_becomes_the_configuration_of_a_file(tmp_path: Path) -> None:
     (description(training=TRAINING + 'optimiser = "sgd"\n'), "optimiser"),
     (description(training=TRAINING + "clip = nan\n"), "clip"),
     (description(training=TRAINING + "compile = 1\n"), "compile"),
+    (description().replace("seed = 5", f"seed = {1 << 32}"), "seed"),
+    (description(training=TRAINING.replace("dropout = 0.1", "dropout = 1")), "dropout"),
+    (description(training=TRAINING + "beta2 = 1.0\n"), "beta2"),
+    (description(model=LLAMA + "rotary_share = 0.5\n"), "rotary_share"),
+    (description(model=LLAMA + "parallel_residual = true\n"), "parallel_residual"),
+    (description(schedule=SCHEDULE + "decay_steps = 5\n"), "decay_steps"),
     (description(training=TRAINING + "depth = 1\n"), "depth"),
     (description(more='export = ["f16"]\n'), "export"),
     (description(more="export = []\n"), "export"),

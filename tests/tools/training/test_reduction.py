@@ -11,13 +11,17 @@ from click.testing import CliRunner, Result
 pytest.importorskip("torch", reason="the extra [train] is not installed")
 pytest.importorskip("tokenizers", reason="the extra [train] is not installed")
 
+from tests.tokenizer.hugging_face import save, sentence_piece
 from tests.tools.training.tiny import LLAMA, description, documents, make_places
+from tinypylm.tokenizer import Tokenizer
 from tinypylm_tools.cli import main
+from tinypylm_tools.importers.tokenizer_json import read_vocabulary
 from tinypylm_tools.training import opening
 from tinypylm_tools.training.corpus import read_corpus
-from tinypylm_tools.training.description import read_description
+from tinypylm_tools.training.description import Shape, read_description
 from tinypylm_tools.training.places import Places
 from tinypylm_tools.training.start import from_model
+from tinypylm_tools.vocabulary_pruning import pruned_to
 
 _START = "[start]\ndrop_layers = [0]\nprune_vocabulary = true\ncontext_length = 32\n"
 
@@ -57,6 +61,18 @@ def test_a_run_starts_from_the_part_that_pack_keeps(tmp_path: Path, parent: Path
     assert begun.weights.keys() == weights.keys()
     assert all(weight.equal(weights[key]) for key, weight in begun.weights.items())
     assert begun.parent == from_model(parent).parent
+
+
+def test_each_document_keeps_its_tokens_where_texts_begin_with_a_space_of_their_own(tmp_path: Path) -> None:
+    """Joined, all documents but the first would lose the token of their first word."""
+    stories = ["Once there was a cat.", "Lily went home.", "Tom ran."]
+    size = save(sentence_piece("\n".join([*stories, "Once Lily saw Tom."] * 40)), tmp_path)
+    vocabulary = read_vocabulary(tmp_path / "tokenizer.json", size)
+    config = replace(Shape("llama", size, 64, 1, 2, 1, 64, 48).config(), vocab_size=size)
+    _, pruned, rows = pruned_to(config, vocabulary, stories)
+    assert len(pruned.tokens) < size
+    for story in stories:
+        assert [rows[token] for token in Tokenizer(pruned).encode(story)] == Tokenizer(vocabulary).encode(story)
 
 
 @pytest.mark.parametrize(("start", "told"), [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,9 +113,21 @@ def test_a_taught_student_comes_near_its_teacher_and_its_file_names_it(school: P
     made = places.folder / "tiny-f32.slm"
     assert distance(school, made) < 0.5 * distance(school, school / "student.slm")
     metadata = parse(made.read_bytes()).metadata
-    assert {"student_slm", "teacher_gguf"} <= metadata["source_sha256"].keys()  # type: ignore[union-attr]
+    assert {"student_slm", "teacher_teacher_gguf"} <= metadata["source_sha256"].keys()  # type: ignore[union-attr]
     assert metadata["training"]["teaching_share_millionths"] == 1_000_000  # type: ignore[index,call-overload]
     assert metadata["training"]["teaching_temperature_millionths"] == 2_000_000  # type: ignore[index,call-overload]
+
+
+def test_parent_and_teacher_are_both_named_where_their_files_have_one_name(school: Path) -> None:
+    teacher = school / "masters" / "student.slm"
+    teacher.parent.mkdir()
+    teacher.write_bytes((school / "teacher" / "tiny-f32.slm").read_bytes())
+    places = taught(school, "namesakes", schedule="steps = 1\n")
+    assert train(places, "--from", school / "student.slm", "--teacher", teacher).exit_code == 0
+    digests = parse((places.folder / "tiny-f32.slm").read_bytes()).metadata["source_sha256"]
+    expected = {"student_slm": school / "student.slm", "teacher_student_slm": teacher}
+    for name, path in expected.items():
+        assert digests[name] == hashlib.sha256(path.read_bytes()).hexdigest()  # type: ignore[index,call-overload]
 
 
 def test_a_taught_run_goes_on_as_if_it_had_not_been_ended(school: Path) -> None:

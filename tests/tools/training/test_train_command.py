@@ -128,6 +128,15 @@ def test_a_folder_in_which_another_process_trains_is_refused(tmp_path: Path) -> 
     assert "[RunMismatch]" in result.stderr
 
 
+def test_a_folder_that_takes_no_lock_is_refused(tmp_path: Path) -> None:
+    places = make_places(tmp_path, description())
+    (places.folder / ".lock").mkdir(parents=True)
+    result = run(places)
+    assert result.exit_code == 1
+    assert f"{places.folder / '.lock'} cannot be written" in result.stderr
+    assert "[UnwritableFile]" in result.stderr
+
+
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     places = make_places(tmp_path, description())
     result = run(replace(places, folder=tmp_path / "texts.txt" / "run"))

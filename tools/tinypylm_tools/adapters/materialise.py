@@ -8,6 +8,7 @@ from tinypylm import canonical
 from tinypylm.adapters.check import changed_tensor, check_base
 from tinypylm.adapters.package import Package
 from tinypylm.adapters.stack import effective_scale
+from tinypylm.format import parse
 from tinypylm_tools.adapters.changes import change, changed_payload, update
 from tinypylm_tools.adapters.writer import facts
 from tinypylm_tools.model_file import ModelFile
@@ -17,7 +18,8 @@ from tinypylm_tools.slm_writer import Payload, TensorKey, assemble
 def materialise(base: ModelFile, stack: Sequence[tuple[Package, float | None]], digests: Sequence[str]) -> bytes:
     """The file whose tensors are those of `base` after every package with its scale, in this order
 
-    Its metadata name the base and the packages by digest (`lineage_sha256`). Raises AdapterError.
+    Its metadata name the base and the packages by digest (`lineage_sha256`). Raises AdapterError, and
+    FormatError where that leaves no room in the budget of a file.
     """
     model, base_facts = base.model, facts(base)
     tensors: dict[TensorKey, Payload] = {
@@ -33,4 +35,7 @@ def materialise(base: ModelFile, stack: Sequence[tuple[Package, float | None]], 
     lineage = {"base": base.sha256} | {f"adapter_{number}": digest for number, digest in enumerate(digests)}
     header = model.header
     tokenizer = base.data[header.tokenizer_offset : header.tokenizer_end]
-    return assemble(model.config, tensors, tokenizer, canonical.dumps(model.metadata | {"lineage_sha256": {**lineage}}))
+    metadata = canonical.dumps(model.metadata | {"lineage_sha256": {**lineage}})
+    data = assemble(model.config, tensors, tokenizer, metadata)
+    parse(data)
+    return data

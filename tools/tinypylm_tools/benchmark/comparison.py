@@ -15,13 +15,12 @@ from tinypylm.tokenizer import Tokenizer
 from .engines import Engine
 from .visits import Visits
 
-PROMPT_TOKENS = 128
-DECODED_TOKENS = 128
+MOST_TOKENS = 128
 OURS = "ours"
 _TEXT = (
     "Once upon a time there was a small engine in a green valley. Every morning it pulled two red wagons up the hill, "
     "and every evening it rolled back down with milk and apples for the town. One day the rain washed away the bridge. "
-) * 32
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +52,32 @@ class Comparison:
 
 def prompt_of(model: Model, tokens: int) -> str:
     """The shortest beginning of the text that has so many tokens in this model, or the next larger number."""
-    tokenizer = Tokenizer.of(model)
-    return _TEXT[: bisect_left(range(len(_TEXT)), tokens, key=lambda end: len(tokenizer.encode(_TEXT[:end])))]
+    tokenizer, text = Tokenizer.of(model), _TEXT
+    while len(tokenizer.encode(text)) < tokens:
+        text += text
+    return text[: bisect_left(range(len(text)), tokens, key=lambda end: len(tokenizer.encode(text[:end])))]
+
+
+def measured_tokens(model: Model) -> int:
+    """Of the prompt, and of what follows it: half of a short context each."""
+    return min(MOST_TOKENS, model.config.context_length // 2)
 
 
 def take_turns(
-    engines: Mapping[str, Engine], prompt: str, runs: int, say: Callable[[str], None]
+    engines: Mapping[str, Engine], model: Model, runs: int, say: Callable[[str], None]
 ) -> tuple[list[dict[str, Sample]], float | None]:
     """The samples of `runs` turns, after one that does not count, and the highest limit, which holds for one thread."""
-    limits = []
-    turns = []
+    limits, turns, tokens = [], [], measured_tokens(model)
+    prompt = prompt_of(model, tokens)
     for n in range(runs + 1):
         say(f"turn {n} of {runs}")
         if OURS in engines and engines[OURS].threads == 1:
             limits.append(engines[OURS].limit_tokens_per_second())
-        turns.append({label: _sample(engine, prompt) for label, engine in engines.items()})
+        turns.append({label: _sample(engine, prompt, tokens) for label, engine in engines.items()})
     return turns[1:], max(limits, default=None)
 
 
-def _sample(engine: Engine, prompt: str) -> Sample:
-    delivery = engine.run(prompt, DECODED_TOKENS)
-    own = engine.own_clock(PROMPT_TOKENS, DECODED_TOKENS)
+def _sample(engine: Engine, prompt: str, tokens: int) -> Sample:
+    delivery, own = engine.run(prompt, tokens), engine.own_clock(tokens, tokens)
     return Sample(own.decode_tokens_per_second, own.prompt_tokens_per_second, delivery.tokens_per_second,
                   delivery.first_ms, engine.resident_bytes())

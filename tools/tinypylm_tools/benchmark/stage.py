@@ -16,7 +16,7 @@ from tinypylm.memory import KVCache
 from tinypylm_tools.model_file import ModelFile
 
 from .chart import Chart
-from .comparison import OURS, PROMPT_TOKENS, Comparison, prompt_of, take_turns
+from .comparison import OURS, Comparison, take_turns
 from .curves import curves
 from .engines import Engine, open_browser, open_ours, open_peer
 from .peers import Peer
@@ -63,8 +63,7 @@ class Stage:
     def compare(self, subject: Subject, threads: int, runs: int, say: Say) -> Comparison:
         """Turns of all engines. Raises ToolError where none of them can use so many threads, or one fails."""
         with self._engines(subject, threads, say) as engines:
-            prompt = prompt_of(subject.file.model, PROMPT_TOKENS)
-            turns, limit = take_turns(engines, prompt, runs, say)
+            turns, limit = take_turns(engines, subject.file.model, runs, say)
         # How many threads there are hardly changes how long a visitor waits.
         visits = self._visits(subject, runs, say) if threads == 1 else []
         return Comparison(subject.shape, subject.quantization, threads, limit, turns, visits)

@@ -18,11 +18,12 @@ from tinypylm_tools.benchmark import results
 from tinypylm_tools.benchmark.chart import Chart
 from tinypylm_tools.benchmark.comparison import Comparison
 from tinypylm_tools.benchmark.curves import scaling
+from tinypylm_tools.benchmark.endless import endless
 from tinypylm_tools.benchmark.peers import NAMES, fetch_peers
 from tinypylm_tools.benchmark.stage import Stage, Subject, open_stage
 from tinypylm_tools.model_file import open_model
 from tinypylm_tools.serving.terminal import Terminal
-from tinypylm_tools.slm_writer import write_atomically
+from tinypylm_tools.slm_writer import make_folder, write_atomically
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ROOT / ".tests" / "peers"
@@ -66,9 +67,11 @@ def command(
         shapes = _COMPARED_SHAPES if peers else _DEFAULT_SHAPES
         models = () if peers else tuple(ROOT / name for name in _DEFAULT_MODELS)
     chosen = [_shape(name) for name in dict.fromkeys(shapes)]
+    if plots:
+        make_folder(plots)
     fetched = fetch_peers(tuple(dict.fromkeys(peers)), PACKAGES)
     with tempfile.TemporaryDirectory() as folder, open_stage(ROOT, fetched, PACKAGES, KVCache(kv_cache)) as stage:
-        subjects = [*(Subject(path.stem, open_model(path)) for path in models),
+        subjects = [*(_endless(path, Path(folder) / str(number)) for number, path in enumerate(models)),
                     *(_random(name, dtype, Path(folder)) for name, dtype in chosen)]
         done = _measure(stage, subjects, dict.fromkeys(threads), runs, json_file)
         click.echo(results.table(results.document(stage.browser_name, done)))
@@ -96,7 +99,6 @@ def _saying(subject: Subject, threads: int) -> Callable[[str], None]:
 
 
 def _draw(folder: Path, charts: Iterable[tuple[str, Chart]]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for name, chart in charts:
         write_atomically(folder / f"{name}.svg", chart.svg().encode())
 
@@ -119,6 +121,14 @@ def _shape(name: str) -> tuple[str, DType]:
         raise ToolError(ErrorCode.UNKNOWN_OPTION, f"the shape {name!r} is unknown; write NAME:TYPE with NAME one of "
                         f"{', '.join(SHAPES)} and TYPE one of {', '.join(types)}")
     return shape, types[dtype]
+
+
+def _endless(path: Path, folder: Path) -> Subject:
+    """The model as it is measured, in a folder of its own: two files may have one name."""
+    folder.mkdir()
+    copy = folder / path.name
+    copy.write_bytes(endless(open_model(path)))
+    return Subject(path.stem, open_model(copy))
 
 
 def _random(shape: str, dtype: DType, folder: Path) -> Subject:

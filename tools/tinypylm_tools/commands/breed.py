@@ -20,7 +20,7 @@ from tinypylm_tools.breeding.search.engines import ENGINES
 from tinypylm_tools.breeding.search.run import search
 from tinypylm_tools.breeding.search.settings import read_settings
 from tinypylm_tools.model_file import open_model
-from tinypylm_tools.slm_writer import write_atomically
+from tinypylm_tools.slm_writer import make_folder, write_atomically
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -142,6 +142,8 @@ command.add_command(click.Command(
 def _make(
     template: breeding.Template, out: Path, receipt: Path | None, evidence: Path | None, as_json: bool
 ) -> None:
+    if evidence is not None:
+        make_folder(evidence)
     with click.progressbar(length=template.parameters, label=f"Breeding {out.name}", file=sys.stderr) as bar:
         bred = breeding.run(template, bar.update)
     write_atomically(out, bred.child)
@@ -153,7 +155,7 @@ def _make(
 
 
 def _write_evidence(folder: Path, bred: breeding.Bred) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     bodies = {RecordKind.COMPATIBILITY: bred.compatibility, RecordKind.LINEAGE: bred.lineage,
               RecordKind.RECEIPT: bred.receipt}
     for kind, body in bodies.items():

@@ -12,6 +12,7 @@ import click
 from tinypylm.format import Model, Tensor
 from tinypylm.memory import plan_memory
 from tinypylm_tools.model_file import ModelFile, open_model
+from tinypylm_tools.terminal import say
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | None
 
@@ -33,7 +34,7 @@ def command(model: Path, as_json: bool) -> None:
       tinypylm inspect models/storyteller-2m-q8_0.slm
     """
     file = open_model(model)
-    click.echo(json.dumps(description(file), ensure_ascii=False) if as_json else "\n".join(_lines(file)))
+    say(json.dumps(description(file), ensure_ascii=False) if as_json else "\n".join(_lines(file)))
 
 
 def description(file: ModelFile) -> dict[str, Json]:

@@ -13,6 +13,7 @@ from tinypylm.provenance.statistics import PPM, wilson_ppm
 from tinypylm.session import Session
 from tinypylm_tools.model_file import read_model
 from tinypylm_tools.storytelling import Story, read_beginnings, stories
+from tinypylm_tools.terminal import say
 
 BEGINNINGS = Path(__file__).parents[3] / "training" / "beginnings.txt"
 _QUESTIONS = {
@@ -60,6 +61,6 @@ def _print(index: int, told: list[Story]) -> None:
         raise click.BadParameter(f"there is no story {index}; the last one is {len(told) - 1}", param_hint="--show")
     story = told[index]
     missed = [_QUESTIONS[question] for question in ("ends", "stays", "moves_on") if not getattr(story, question)]
-    click.echo(f"\n[{index}] {story.beginning.text}{story.text}")
+    say(f"\n[{index}] {story.beginning.text}{story.text}")
     for question in missed:
         click.echo(f"    not so: {question}")

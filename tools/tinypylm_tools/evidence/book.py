@@ -6,6 +6,7 @@ A crash in between leaves a line that is not pinned, or a part of one: the next 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -148,7 +149,8 @@ class Book:
 
     def _write(self, line: bytes) -> None:
         with _writing(self.folder.ledger, "ab") as file:
-            os.write(file, line)
+            if os.write(file, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @contextmanager

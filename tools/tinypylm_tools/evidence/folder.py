@@ -14,7 +14,7 @@ from tinypylm.provenance.derivation import ONE, Pin, Stacked
 from tinypylm.provenance.records import RecordKind
 from tinypylm.provenance.registry import EVIDENCE, LEDGER_PATH, REGISTRY_PATH, path_of
 from tinypylm_tools.file_bytes import read_file
-from tinypylm_tools.slm_writer import write_atomically
+from tinypylm_tools.slm_writer import make_folder, write_atomically
 
 COMPONENT_KINDS = {"manifest": RecordKind.MODEL_MANIFEST, "plan": RecordKind.MODULE_PLAN,
                    **{component: RecordKind(component) for component in EVIDENCE}}
@@ -104,11 +104,7 @@ def family_path(name: str) -> str:
 def save_record(path: Path, kind: RecordKind, body: JsonObject) -> None:
     """Writes a record with its folder. Raises ProvenanceError, ToolError."""
     data = records.dump(kind, body)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ToolError(ErrorCode.UNWRITABLE_FILE, f"{path.parent} cannot be made ({error.strerror}).",
-                        {"file": str(path)}) from error
+    make_folder(path.parent)
     write_atomically(path, data)
 
 

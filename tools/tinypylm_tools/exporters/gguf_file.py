@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinypylm.config import DType, Family, ModelConfig, Role, TensorSpec, expected_tensors
-from tinypylm.errors import ErrorCode, ToolError
 from tinypylm.format import Tensor
 from tinypylm.quant import BLOCK_ELEMENTS, code_bytes
 from tinypylm_tools.exporters.gguf_tokenizer import GgufTokenizer, gguf_tokenizer
@@ -20,6 +21,7 @@ from tinypylm_tools.importers.gguf_model import GELU_TANH, INTERLEAVED, place
 from tinypylm_tools.model_file import ModelFile
 from tinypylm_tools.quantise import decode
 from tinypylm_tools.rotary_rows import neighbour_rows
+from tinypylm_tools.slm_writer import unwritable
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter
@@ -35,28 +37,40 @@ def export_gguf(file: ModelFile, path: Path) -> None:
     config = file.model.config
     keys = gguf_tokenizer(file.model.tokenizer)
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with _written_aside(path) as temporary:
+            writer: GGUFWriter = gguf.GGUFWriter(temporary, _ARCHITECTURES[config.family])
+            _put_model(writer, config)
+            _put_tokenizer(writer, keys, config)
+            for name, (kind, rows) in _tensors(file).items():
+                writer.add_tensor(name, rows, raw_dtype=gguf.GGMLQuantizationType[kind.name])
+            _write(writer)
     except OSError as error:
-        raise ToolError(ErrorCode.UNWRITABLE_FILE, f"{path} cannot be written ({error.strerror}). Give a path in a "
-                        "folder that exists and has room.", {"file": str(path)}) from error
+        raise unwritable(path, error) from error
+
+
+@contextmanager
+def _written_aside(path: Path) -> Iterator[Path]:
+    """A new file beside `path`, which takes its place at the end; gone where something fails."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(descriptor)
+    temporary = Path(name)
     try:
-        writer: GGUFWriter = gguf.GGUFWriter(temporary, _ARCHITECTURES[config.family])
-        _put_model(writer, config)
-        _put_tokenizer(writer, keys, config)
-        for name, (kind, rows) in _tensors(file).items():
-            writer.add_tensor(name, rows, raw_dtype=gguf.GGMLQuantizationType[kind.name])
-        _write(writer)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _write(writer: GGUFWriter) -> None:
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
+    try:
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+    except OSError:
+        with suppress(OSError):  # what it still holds has no room either
+            writer.close()
+        raise
     writer.close()
 
 

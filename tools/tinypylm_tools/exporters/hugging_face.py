@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from tinypylm.config import Family, ModelConfig, Role, expected_tensors
@@ -20,6 +22,7 @@ from tinypylm_tools.json_fields import Json
 from tinypylm_tools.model_file import ModelFile
 from tinypylm_tools.quantise import F32, decode
 from tinypylm_tools.rotary_rows import neighbour_rows
+from tinypylm_tools.slm_writer import unwritable
 
 _TURNING = (Role.WQ, Role.WK, Role.BQ, Role.BK)
 
@@ -31,14 +34,18 @@ def export_folder(file: ModelFile, folder: Path) -> None:
                         "another one, or empty it.", {"file": str(folder)})
     texts = {name: json.dumps(value, ensure_ascii=False, indent=1) for name, value in _documents(file.model).items()}
     try:
-        made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    except OSError as error:
-        raise ToolError(ErrorCode.UNWRITABLE_FILE, f"{folder} cannot be made ({error.strerror}). Give a path in a "
-                        "folder that exists.", {"file": str(folder)}) from error
+        _write(folder, texts, _tensors(file))
+    except (OSError, SafetensorError) as error:
+        raise unwritable(folder, error) from error
+
+
+def _write(folder: Path, texts: Mapping[str, str], tensors: dict[str, F32]) -> None:
+    """All files in a folder aside, which then takes its place."""
+    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         for name, text in texts.items():
             (made / name).write_text(text, encoding="utf-8")
-        save_file(_tensors(file), made / "model.safetensors", {"format": "pt"})
+        save_file(tensors, made / "model.safetensors", {"format": "pt"})
         (made / "model.safetensors").chmod(0o644)
         made.chmod(0o755)
         if folder.exists():

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from tinypylm.errors import ErrorCode, ToolError
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -29,10 +31,18 @@ else:
         return True
 
 
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("a+b")
+    except OSError as error:
+        raise ToolError(ErrorCode.UNWRITABLE_FILE, f"{path} cannot be written ({error.strerror}); expected a folder in "
+                        "which one process at a time can leave its lock.", {"file": str(path)}) from error
+
+
 @contextmanager
 def only_one(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of `path`; `on_wait` is called once where another process holds it."""
-    with path.open("a+b") as file:
+    """Hold the lock of `path`; `on_wait` is called once where another process holds it. Raises ToolError."""
+    with _opened(path) as file:
         if not _try_lock(file):
             on_wait()
             while not _try_lock(file):

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tinypylm_tools.training.tokens import Ids
+from tinypylm_tools.training.tokens import Ids, predictable
 
 NO_TARGET = -100
 """What cross_entropy leaves out."""
@@ -37,7 +37,7 @@ class Batches:
     """The pieces, and an order for each epoch."""
 
     def __init__(self, pieces: Sequence[Ids], tokens_per_batch: int, seed: int):
-        self._pieces = [piece for piece in pieces if len(piece) > 1]
+        self._pieces = predictable(pieces)
         self._widths = np.array([_width(piece) for piece in self._pieces])
         self._tokens_per_batch, self._seed = tokens_per_batch, seed
         self._epoch = lru_cache(1)(self._shuffled)

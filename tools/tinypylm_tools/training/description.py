@@ -140,6 +140,8 @@ _CHOICES: dict[str, Iterable[str]] = {
     "family": FAMILIES, "optimiser": ("adamw", "muon"), "kind": ("cosine", "wsd"), "precision": ("auto", "bf16", "f32"),
     "quantisation": TYPES, "export": TYPES,
 }
+_BELOW: Mapping[str, int] = {"seed": 1 << 32, "dropout": 1, "beta2": 1}
+"""Ends of ranges, exclusive. Seed and step together seed a generator of 64 bits."""
 _MAY_BE_ZERO = {"seed", "weight_decay", "dropout", "warmup_steps", "decay_steps", "final_share", "patience"}
 
 
@@ -153,7 +155,20 @@ def read_description(path: Path) -> Description:
     except ValueError as error:
         raise ToolError(ErrorCode.UNUSABLE_RUN, f"{path} is not TOML in UTF-8 ({error}). Mend it there.",
                         {"file": str(path)}) from error
-    return _section(Description, table, path.name)
+    described = _section(Description, table, path.name)
+    _check_uses(described, table, path.name)
+    return described
+
+
+def _check_uses(described: Description, table: Mapping[str, Mapping[str, object]], where: str) -> None:
+    """Every key that is given means something beside the others."""
+    if described.model is not None and described.model.family != "gpt_neox":
+        for key in ("rotary_share", "parallel_residual"):
+            if key in table["model"]:
+                raise unusable(key, f"{where}, [model]", table["model"][key], 'no such key but beside "gpt_neox"')
+    if described.schedule.kind != "wsd" and "decay_steps" in table["schedule"]:
+        raise unusable("decay_steps", f"{where}, [schedule]", described.schedule.decay_steps,
+                       'no such key but beside kind = "wsd"')
 
 
 def unusable(key: str, where: str, found: object, expected: str) -> ToolError:
@@ -195,11 +210,12 @@ def _choice(key: str, value: str, where: str) -> str:
 
 
 def _number(key: str, value: object, where: str) -> object:
-    """Every number is finite and above zero; some may be zero."""
+    """Every number is finite and above zero; some may be zero, and some are below a number of their own."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
-    if not (0 < value < 1 << 53 or (value == 0 and key in _MAY_BE_ZERO)):
-        raise unusable(key, where, value, "a number of at least 0" if key in _MAY_BE_ZERO else "a number above 0")
+    if not (0 < value < _BELOW.get(key, 1 << 53) or (value == 0 and key in _MAY_BE_ZERO)):
+        least = "a number of at least 0" if key in _MAY_BE_ZERO else "a number above 0"
+        raise unusable(key, where, value, f"{least}, below {_BELOW[key]}" if key in _BELOW else least)
     if key == "share" and value > 1:
         raise unusable(key, where, value, "a number of at most 1")
     return value

@@ -35,7 +35,8 @@ class Exported:
 def export(run: Run, places: Places) -> Iterator[Exported]:
     """One file for each type that the description names, with its own bits per byte, computed in f32."""
     best, exact = _best(places.folder / BEST), Machine(run.on.device, bf16=False)
-    model = Start(best.config, best.tokenizer, best.parent | teacher_of(best), lambda: best.weights)
+    taught = {f"teacher_{name}": digest for name, digest in teacher_of(best).items()}
+    model = Start(best.config, best.tokenizer, best.parent | taught, lambda: best.weights)
     weights = {key: weight.to(exact.device) for key, weight in best.weights.items()}
     for label in run.description.export:
         bits = run.held_out.bits_per_byte(run.config, weights, exact, TYPES[label])

@@ -20,7 +20,7 @@ from tinypylm_tools.training.description import TYPES, Description
 from tinypylm_tools.training.network import Weights
 from tinypylm_tools.training.rounding import rounded
 from tinypylm_tools.training.teaching import Teacher
-from tinypylm_tools.training.tokens import Ids
+from tinypylm_tools.training.tokens import Ids, predictable
 
 TotalLoss = Callable[[Weights, Batch], Tensor]
 _EVALUATED_TOKENS = 8192
@@ -80,8 +80,9 @@ class HeldOut:
     @classmethod
     def of(cls, documents: Sequence[Ids], sizes_bytes: NDArray[np.int64], context_length: int) -> HeldOut:
         cut = [ids[:context_length] for ids in documents]
-        groups = padded_groups(cut, _EVALUATED_TOKENS)
-        return cls(tuple(make_batch([cut[row] for row in rows]) for rows in groups), len(cut),
+        scored = predictable(cut)
+        groups = padded_groups(scored, _EVALUATED_TOKENS)
+        return cls(tuple(make_batch([scored[row] for row in rows]) for rows in groups), len(cut),
                    int(sum(sizes_bytes[ids[1:]].sum() for ids in cut)))
 
     def bits_per_byte(self, config: ModelConfig, weights: Weights, on: Machine, dtype: DType = DType.F32) -> float:

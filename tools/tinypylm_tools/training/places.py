@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tinypylm.errors import ErrorCode, ToolError
 from tinypylm_tools.serving.exclusive import only_one
+from tinypylm_tools.slm_writer import make_folder
 
 _LOCK = ".lock"
 
@@ -26,11 +27,7 @@ class Places:
     @contextmanager
     def claimed(self) -> Iterator[None]:
         """The run's folder, made if need be, this process's alone. Raises ToolError where another one trains."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ToolError(ErrorCode.UNWRITABLE_FILE, f"{self.folder} cannot be made ({error.strerror}). Give a "
-                            "folder that can.", {"file": str(self.folder)}) from error
+        make_folder(self.folder)
         with only_one(self.folder / _LOCK, self._refuse):
             yield
 

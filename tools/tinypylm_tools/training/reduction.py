@@ -20,7 +20,7 @@ def reduced(start: Start, wanted: Reduction, documents: Sequence[str]) -> Start:
     if wanted.drop_layers:
         source = drop_layers(source, wanted.drop_layers)
     if wanted.prune_vocabulary:
-        source = prune_vocabulary(source, "\n".join(documents))
+        source = prune_vocabulary(source, documents)
     trained = source.config.context_length
     if wanted.context_length > trained:
         raise unusable("context_length", "[start]", wanted.context_length, f"at most {trained}, as that model has")

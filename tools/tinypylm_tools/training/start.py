@@ -67,7 +67,7 @@ def begin(
 def _with_tokenizer_of(teacher: Start, config: ModelConfig, documents: Sequence[str], seed: int) -> Start:
     """Random weights for what the documents need of the teacher's vocabulary."""
     whole = vocabulary_of(teacher.tokenizer, teacher.config.vocab_size)
-    pruned, vocabulary, _ = pruned_to(teacher.config, whole, "\n".join(documents))
+    pruned, vocabulary, _ = pruned_to(teacher.config, whole, documents)
     if config.vocab_size != pruned.vocab_size:
         raise unusable("vocab_size", "[model]", config.vocab_size,
                        f"{pruned.vocab_size}, which is what these texts need of the teacher's vocabulary")

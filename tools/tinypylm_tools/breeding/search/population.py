@@ -34,6 +34,7 @@ from tinypylm_tools.breeding.search.engines import Outcome
 from tinypylm_tools.breeding.search.evolution import Scored
 from tinypylm_tools.breeding.search.genome import Genome
 from tinypylm_tools.breeding.search.settings import Settings
+from tinypylm_tools.slm_writer import unwritable
 
 _START = "0" * 64
 _COUNT = integer()
@@ -114,10 +115,13 @@ class Population:
         line: JsonObject = {"kind": kind, "version": 1, "seq": self._seq, "prev": self._head, **body}
         LINE(line, kind)
         data = canonical.dumps(line)
-        with self._path.open("ab") as file:
-            file.write(data + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self._path.open("ab") as file:
+                file.write(data + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise unwritable(self._path, error) from error
         self._take(data)
 
     def _take(self, data: bytes) -> None:

@@ -17,6 +17,7 @@ from tinypylm_tools.breeding.search.evolution import generation, ranking
 from tinypylm_tools.breeding.search.population import Population
 from tinypylm_tools.breeding.search.settings import Settings
 from tinypylm_tools.serving.exclusive import only_one
+from tinypylm_tools.slm_writer import make_folder
 
 LEDGER = "population.jsonl"
 
@@ -28,7 +29,7 @@ def search(
 
     `progress` is told how many candidates more there are. Raises SlmError.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with only_one(folder / ".search.lock", lambda: _refuse_second(folder)):
         population = Population(folder / LEDGER, settings)
         progress(len(population.scored))
