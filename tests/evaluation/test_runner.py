@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tinypylm.errors import ToolError
+from tinypylm.errors import ErrorCode, ToolError
+from tinypylm.format import parse
 from tinypylm_tools.evaluation.runner import Runner
 from tinypylm_tools.evaluation.sidecar import Items, run, summary
 from tinypylm_tools.evaluation.suites import DEFAULT_DECODING, Case, Suite, load_suite, load_text
 from tinypylm_tools.fixtures import fixtures
 from tinypylm_tools.scoring import bits_of, document_ids, open_engine
+from tinypylm_tools.slm_writer import Payload, assemble
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +46,27 @@ def test_of_some_options_the_one_with_the_fewest_bits_is_chosen(model: bytes) ->
     bits = {option: runner.microbits("ab" + option)[0] for option in options}
     assert result(model, "choose", options=options, expected="c") == ("c", min(options, key=lambda o: bits[o]))
     assert result(model, "choose", options=("c", "c"), expected="c") == ("c", "c")
+
+
+def test_an_option_that_the_context_would_cut_is_an_error_and_no_choice(model: bytes) -> None:
+    """Cut behind the prompt all options took the same bits, and the first one was chosen."""
+    room = 64 - 2
+    fits, cut = "x" * (room - 1), "x" * room
+    assert result(model, "choose", prompt=fits, options=("c", "d"), expected="c")[1] in ("c", "d")
+    for options in (("c", "d"), ("d", "c")):
+        assert result(model, "choose", prompt=cut, options=options, expected="c") == ("c", "error ContextExceeded")
+
+
+def test_a_text_of_which_nothing_can_be_scored_is_refused_by_name(model: bytes, tmp_path: Path) -> None:
+    read = parse(model)
+    payloads = {(t.role, t.layer): Payload(t.dtype, model[t.offset : t.offset + t.payload_bytes]) for t in read.tensors}
+    tokenizer = model[read.header.tokenizer_offset : read.header.tokenizer_end]
+    brief = assemble(replace(read.config, context_length=1), payloads, tokenizer, b"")
+    (tmp_path / "tales.txt").write_text("A tale.")
+    smoke = load_suite(Path(__file__).parents[2] / "models" / "evaluation" / "smoke.toml")
+    with pytest.raises(ToolError, match="tales holds no document of which this model can score a token") as refused:
+        run(brief, Items.of([smoke], [load_text(tmp_path / "tales.txt")]))
+    assert refused.value.code is ErrorCode.UNUSABLE_SUITE
 
 
 def test_a_text_is_continued_and_its_words_are_looked_for(model: bytes) -> None:

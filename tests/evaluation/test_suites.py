@@ -35,6 +35,23 @@ def test_toml_and_json_lines_say_the_same(tmp_path: Path) -> None:
     assert toml.sha256 == hashlib.sha256((tmp_path / "s.toml").read_bytes()).hexdigest()
 
 
+def test_json_lines_end_at_line_feeds_alone(tmp_path: Path) -> None:
+    """JSON leaves U+2028, U+0085 and their like in a string as they are."""
+    prompt = "one\u2028two\x85three"
+    lines = [{"name": "n", "role": "task", "scope": "s"}, {"id": "a", "task": "repeat", "prompt": prompt}]
+    text = "\r\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+    assert load_suite(suite(tmp_path, text, "s.jsonl")).cases[0].prompt == prompt
+
+
+def test_documents_of_a_text_from_windows_are_those_of_any_other(tmp_path: Path) -> None:
+    text = "A cat sat.\nIt ran.\n\n \nThe dog.\n\n\n"
+    found = []
+    for name, data in (("one.txt", text), ("two.txt", text.replace("\n", "\r\n"))):
+        (tmp_path / name).write_bytes(data.encode())
+        found.append(load_text(tmp_path / name).documents)
+    assert found == [("A cat sat.\nIt ran.", "The dog."), ("A cat sat.\r\nIt ran.", "The dog.")]
+
+
 def test_decoding_of_a_case_goes_over_that_of_its_suite(tmp_path: Path) -> None:
     text = HEAD + "[decoding]\nmax_tokens = 5\ntop_k = 7\n" + CASE + 'seed = "9"\ndecoding = { top_k = 8 }\n'
     case = load_suite(suite(tmp_path, text)).cases[0]

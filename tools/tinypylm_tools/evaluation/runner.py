@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import tinypylm
 from tinypylm.canonical import JsonObject
-from tinypylm.errors import SlmError
+from tinypylm.errors import ErrorCode, SessionError, SlmError, ToolError
 from tinypylm.format import parse
 from tinypylm.hosts.native import NativeHost
 from tinypylm.identity import sources_sha256
@@ -101,7 +101,7 @@ class Runner:
             case "repeat":
                 return self._write(case) or "a text", self._write(case)
             case "choose":
-                bits = [self.microbits(case.prompt + option)[0] for option in case.options]
+                bits = [self._whole_microbits(case.prompt + option) for option in case.options]
                 return case.expected, case.options[bits.index(min(bits))]
             case "continue":
                 return case.expected, self._write(case)
@@ -119,6 +119,15 @@ class Runner:
         self.session.reset()
         return "".join(pieces) or ("<end>" if ids else "")
 
+    def _whole_microbits(self, document: str) -> int:
+        """Raises SessionError where the context cuts the document: a long option would seem likelier than it is."""
+        whole, length = len(self._tokenizer.encode(document)), self._engine.config.context_length
+        if whole + (self._engine.config.eos_id is not None) > length:
+            raise SessionError(
+                ErrorCode.CONTEXT_EXCEEDED, f"prompt and option have {whole} tokens, the model's context holds "
+                f"{length}; shorten the prompt", {"prompt_tokens": whole, "context_length": length})
+        return self.microbits(document)[0]
+
     def microbits(self, document: str) -> tuple[int, int, int]:
         """-sum(log2 p) of a document in millionths, the bytes that its tokens stand for, and the number of tokens.
 
@@ -135,12 +144,17 @@ class Runner:
         return round(total / LN_2 * MICRO), size, len(ids) - 1
 
     def documents(self, text: HeldOut) -> list[JsonObject]:
-        """The rows of a text; documents of which nothing can be scored are left out."""
+        """The rows of a text; documents of which nothing can be scored are left out. Raises ToolError for none."""
         rows: list[JsonObject] = []
         for document in text.documents:
             bits, size, tokens = self.microbits(document)
             if size:
                 rows.append({"sha256": digest(document), "bytes": size, "tokens": tokens, "microbits": max(0, bits)})
+        if not rows:
+            raise ToolError(
+                ErrorCode.UNUSABLE_SUITE, f"{text.name} holds no document of which this model can score a token; "
+                f"expected two tokens or more, and a context of as many (it has "
+                f"{self._engine.config.context_length}). Give other texts with --text.", {"text": text.name})
         return rows
 
 

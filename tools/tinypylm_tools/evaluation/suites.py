@@ -106,7 +106,7 @@ def held_out(path: Path, data: bytes) -> HeldOut:
         whole = data.decode()
     except UnicodeDecodeError as error:
         raise ToolError(ErrorCode.UNUSABLE_SUITE, f"{path} is not UTF-8 at byte {error.start}.") from error
-    documents = tuple(part.strip("\n") for part in re.split(r"\n(?:[ \t]*\n)+", whole) if part.strip())
+    documents = tuple(part.strip("\r\n") for part in re.split(r"\r?\n(?:[ \t]*\r?\n)+", whole) if part.strip())
     if not documents:
         raise ToolError(ErrorCode.UNUSABLE_SUITE, f"{path} holds no text; expected documents with empty lines between.")
     return HeldOut(path.stem, hashlib.sha256(data).hexdigest(), len(data), documents)
@@ -115,7 +115,7 @@ def held_out(path: Path, data: bytes) -> HeldOut:
 def _parse(path: Path, text: str) -> JsonObject:
     if path.suffix == ".toml":
         return tomllib.loads(text)
-    head, *cases = [json.loads(line) for line in text.splitlines() if line.strip()]
+    head, *cases = [json.loads(line) for line in text.split("\n") if line.strip()]
     return {**_object(head, "the first line"), "cases": cases}
 
 
