@@ -39,6 +39,7 @@ const ROWS = [
  * @param {number} [digits]
  */
 function range({ median, low, high }, digits = 0) {
+  if (Number.isNaN(median)) return "the text ends with its first token";
   return `${median.toFixed(digits)} (${low.toFixed(digits)} to ${high.toFixed(digits)})`;
 }
 

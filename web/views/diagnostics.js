@@ -72,7 +72,7 @@ function group(title, figures) {
     row.append(cell("dt", label), value);
     list.append(row);
   }
-  section.append(cell("h3", title), list);
+  section.append(cell("h2", title), list);
   return section;
 }
 
