@@ -172,7 +172,7 @@ def test_bits_per_byte_are_those_of_the_engine(trained: tuple[Run, Places]) -> N
     run, places = trained
     held_out = [document for document in documents() if is_held_out(document)]
     for made in export(run, places):
-        assert made.bits_per_byte == pytest.approx(bits_per_byte(made.path, held_out), rel=2e-3)
+        assert made.score.bits_per_byte == pytest.approx(bits_per_byte(made.path, held_out), rel=2e-3)
 
 
 def test_an_exported_file_says_how_it_was_made(trained: tuple[Run, Places]) -> None:
@@ -187,7 +187,7 @@ def test_an_exported_file_says_how_it_was_made(trained: tuple[Run, Places]) -> N
     figures = model.metadata["training"]
     assert isinstance(figures, dict)
     assert (figures["steps"], figures["seed"], figures["train_documents"]) == (run.progress.best[0], 5, 94)
-    assert figures["held_out_bits_per_byte_millionths"] == round(1e6 * exported.bits_per_byte)
+    assert figures["held_out_bits_per_byte_millionths"] == round(1e6 * exported.score.bits_per_byte)
     assert model.metadata["source_sha256"].keys() == {"run_toml", "texts_txt"}
 
 
@@ -197,7 +197,7 @@ def test_training_through_the_rounding_loses_less_by_it(tmp_path: Path) -> None:
     aware = make_places(tmp_path, description(
         model="", training=TRAINING + 'quantisation = "q4_0"\n', schedule=SCHEDULE), "aware", plain.folder)
     run = gone(aware)
-    before, after = (list(export(opened(places), places))[2].bits_per_byte for places in (plain, aware))
+    before, after = (list(export(opened(places), places))[2].score.bits_per_byte for places in (plain, aware))
     assert run.progress.held_out[0][1] == pytest.approx(before, rel=1e-5)
     assert after < before
 
@@ -216,7 +216,7 @@ def test_a_run_starts_from_another_model(trained: tuple[Run, Places], tmp_path: 
     best = checkpoint.read(places.folder / checkpoint.BEST)
     assert all(child.weights[key].equal(best.weights[key]) for key in best.weights)
     assert json.loads(child.tokenizer)["model"]["vocab"] == json.loads(run.tokenizer)["model"]["vocab"]
-    assert child.held_out.bits_per_byte(child.config, child.weights, child.on) == run.progress.best[1]
+    assert child.held_out.score(child.config, child.weights, child.on).bits_per_byte == run.progress.best[1]
     assert list(child.parent) == {"run": ["best_pt"], "slm": ["tiny_f32_slm"],
                                   "folder": ["config_json", "tokenizer_json", "model_safetensors"]}[kind]
 

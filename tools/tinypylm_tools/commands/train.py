@@ -57,7 +57,9 @@ def _train(described: Description, places: Places, only_export: bool) -> None:
         run.go(_say, _terminated())
     if only_export or run.finished:
         for made in export.export(run, places):
-            _say(f"{made.path}: {made.size_bytes:,} bytes, {made.bits_per_byte:.4f} bits per byte held out")
+            score = made.score
+            _say(f"{made.path}: {made.size_bytes:,} bytes, {score.bits_per_byte:.4f} bits per byte held out "
+                 f"({score.low:.4f} to {score.high:.4f})")
 
 
 def check_packages() -> None:

@@ -18,7 +18,7 @@ from tinypylm_tools.training import checkpoint
 from tinypylm_tools.training.checkpoint import BEST, Checkpoint, teacher_of
 from tinypylm_tools.training.conversations import CHAT
 from tinypylm_tools.training.description import TYPES, Description
-from tinypylm_tools.training.measure import HeldOut, Machine
+from tinypylm_tools.training.measure import HeldOut, Machine, Score
 from tinypylm_tools.training.network import Weights
 from tinypylm_tools.training.places import Places
 from tinypylm_tools.training.run import Run
@@ -29,7 +29,7 @@ from tinypylm_tools.training.start import Start, vocabulary_of
 class Exported:
     path: Path
     size_bytes: int
-    bits_per_byte: float
+    score: Score
 
 
 def export(run: Run, places: Places) -> Iterator[Exported]:
@@ -39,12 +39,12 @@ def export(run: Run, places: Places) -> Iterator[Exported]:
     model = Start(best.config, best.tokenizer, best.parent | taught, lambda: best.weights)
     weights = {key: weight.to(exact.device) for key, weight in best.weights.items()}
     for label in run.description.export:
-        bits = run.held_out.bits_per_byte(run.config, weights, exact, TYPES[label])
-        told = figures(best, run.description, bits, run.held_out)
+        score = run.held_out.score(run.config, weights, exact, TYPES[label])
+        told = figures(best, run.description, score, run.held_out)
         data = packing.pack(_recipe(model, run.description, places, TYPES[label], told), lambda _: None).data
         path = places.folder / f"{run.description.name}-{label}.slm"
         write_atomically(path, data)
-        yield Exported(path, len(data), bits)
+        yield Exported(path, len(data), score)
 
 
 def _best(path: Path) -> Checkpoint:
@@ -71,7 +71,7 @@ def _recipe(start: Start, described: Description, places: Places, dtype: DType, 
     return packing.plan(source, Choices(dtype), metadata)
 
 
-def figures(best: Checkpoint, described: Description, bits: float, held_out: HeldOut) -> JsonObject:
+def figures(best: Checkpoint, described: Description, score: Score, held_out: HeldOut) -> JsonObject:
     """What the metadata say of the training; fractions in millionths, since the format has no others."""
     training, teaching = described.training, described.teaching
     taught: JsonObject = {} if teaching is None else {
@@ -84,7 +84,7 @@ def figures(best: Checkpoint, described: Description, bits: float, held_out: Hel
         "weight_decay_millionths": round(1e6 * training.weight_decay),
         "dropout_millionths": round(1e6 * training.dropout), "quantisation": training.quantisation,
         "train_documents": int(str(best.described["train_documents"])), "held_out_documents": held_out.documents,
-        "held_out_bits_per_byte_millionths": round(1e6 * bits), **taught}
+        "held_out_bits_per_byte_millionths": round(1e6 * score.bits_per_byte), **taught}
 
 
 def reader(weights: Weights) -> ReadRows:

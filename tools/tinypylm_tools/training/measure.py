@@ -23,7 +23,9 @@ from tinypylm_tools.training.teaching import Teacher
 from tinypylm_tools.training.tokens import Ids, predictable
 
 TotalLoss = Callable[[Weights, Batch], Tensor]
+Floats = NDArray[np.float64]
 _EVALUATED_TOKENS = 8192
+_Z = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +72,54 @@ def total_loss(config: ModelConfig, described: Description, on: Machine, teacher
 
 
 @dataclass(frozen=True, slots=True)
+class Score:
+    """Bits per byte of documents, and the 95 % interval in which those of all documents of their kind lie."""
+
+    bits_per_byte: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, nats: Floats, sizes_bytes: Floats) -> Score:
+        """From each document's sum and size: the ratio of the totals, with the standard error of a ratio
+        (Cochran, Sampling Techniques, 1977, chapter 6)."""
+        bits, total, count = nats / log(2), sizes_bytes.sum(), len(nats)
+        ratio = bits.sum() / total
+        spread = np.square(bits - ratio * sizes_bytes).sum() * count / max(count - 1, 1)
+        margin = _Z * float(np.sqrt(spread)) / total
+        return cls(float(ratio), float(ratio - margin), float(ratio + margin))
+
+
+@dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Documents of tokens, cut to the context, and the bytes that what is predicted of them stands for."""
+    """Documents of tokens, cut to the context, and for each row of the batches the bytes that what is predicted of it
+    stands for."""
 
     batches: tuple[Batch, ...]
     documents: int
-    size_bytes: int
+    sizes_bytes: Floats
 
     @classmethod
     def of(cls, documents: Sequence[Ids], sizes_bytes: NDArray[np.int64], context_length: int) -> HeldOut:
         cut = [ids[:context_length] for ids in documents]
         scored = predictable(cut)
         groups = padded_groups(scored, _EVALUATED_TOKENS)
-        return cls(tuple(make_batch([scored[row] for row in rows]) for rows in groups), len(cut),
-                   int(sum(sizes_bytes[ids[1:]].sum() for ids in cut)))
+        sizes = [float(sizes_bytes[scored[row][1:]].sum()) for rows in groups for row in rows]
+        return cls(tuple(make_batch([scored[row] for row in rows]) for rows in groups), len(cut), np.array(sizes))
 
-    def bits_per_byte(self, config: ModelConfig, weights: Weights, on: Machine, dtype: DType = DType.F32) -> float:
+    def score(self, config: ModelConfig, weights: Weights, on: Machine, dtype: DType = DType.F32) -> Score:
         """-sum(log2 p(token)) / bytes, with the weights as a file of type `dtype` would hold them."""
-        nats, turn = 0.0, network.turns(config, on.device)
+        nats, turn = [], network.turns(config, on.device)
         with torch.no_grad(), on.autocast():
             stored = rounded(weights, dtype)
             for batch in self.batches:
                 found = network.logits(config, stored, turn, batch.ids.to(on.device))
-                nats += float(_nats(found, batch.targets.to(on.device)))
-        return nats / log(2) / self.size_bytes
+                each = _nats(found, batch.targets.to(on.device), "none").view_as(batch.targets)
+                nats.append(each.sum(-1).double().cpu().numpy())
+        return Score.of(np.concatenate(nats), self.sizes_bytes)
 
 
-def _nats(found: Tensor, targets: Tensor) -> Tensor:
-    """-sum(log p(target)), the softmax in f32."""
+def _nats(found: Tensor, targets: Tensor, reduction: str = "sum") -> Tensor:
+    """-log p(target), the softmax in f32: of all together, or f32[rows * length]."""
     return functional.cross_entropy(
-        found.float().flatten(0, 1), targets.flatten(), ignore_index=NO_TARGET, reduction="sum")
+        found.float().flatten(0, 1), targets.flatten(), ignore_index=NO_TARGET, reduction=reduction)

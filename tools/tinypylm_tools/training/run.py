@@ -124,8 +124,8 @@ class Run:
         say(f"step {progress.step}, epoch {epoch:.2f}: loss {progress.losses[-1][1]:.4f}, {rate:,.0f} tokens/s")
 
     def _evaluate(self, say: Say) -> None:
-        found = self.held_out.bits_per_byte(
-            self.config, self.weights, self.on, TYPES[self.description.training.quantisation])
+        dtype = TYPES[self.description.training.quantisation]
+        found = self.held_out.score(self.config, self.weights, self.on, dtype).bits_per_byte
         self.progress.held_out.append((self.progress.step, found))
         best = self.progress.best == self.progress.held_out[-1]
         if best:
