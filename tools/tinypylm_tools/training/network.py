@@ -39,11 +39,18 @@ def initial_weights(config: ModelConfig, seed: int) -> dict[TensorKey, Tensor]:
 
 
 def turns(config: ModelConfig, device: torch.device) -> Turn:
-    """Cosine and sine of every position's angles, each f32[.., rotary_dim / 2], and of a batch's padding."""
-    positions = aligned(config.context_length, WIDTH_STEP)
+    """What every position's numbers and their partners are multiplied with, each f32[.., head_dim], and of a batch's
+    padding: cosine and sine, the sine of a pair's first number below zero; one and zero behind rotary_dim."""
+    positions, beyond = aligned(config.context_length, WIDTH_STEP), config.head_dim - config.rotary_dim
     angles = torch.outer(torch.arange(positions, dtype=torch.float32),
                          torch.tensor(frequencies(config.rope_theta, config.rotary_dim)))
-    return angles.cos().to(device), angles.sin().to(device)
+    cos, sin = angles.cos(), angles.sin()
+    if config.interleaved_rotary:
+        both = torch.stack((cos, cos), -1).flatten(-2), torch.stack((-sin, sin), -1).flatten(-2)
+    else:
+        both = torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1)
+    cos, sin = functional.pad(both[0], (0, beyond), value=1.0), functional.pad(both[1], (0, beyond))
+    return cos.to(device), sin.to(device)
 
 
 def logits(config: ModelConfig, weights: Weights, turn: Turn, ids: Tensor, dropout: float = 0.0) -> Tensor:
@@ -79,13 +86,16 @@ def _attention(config: ModelConfig, weights: Weights, x: Tensor, layer: int, tur
 def _turned(config: ModelConfig, x: Tensor, turn: Turn) -> Tensor:
     """The rotary embedding on the first rotary_dim numbers of each head."""
     cos, sin = (part.to(x.dtype) for part in turn)
-    turning, rest = x[..., : config.rotary_dim], x[..., config.rotary_dim :]
+    return x * cos + _partners(config, x) * sin
+
+
+def _partners(config: ModelConfig, x: Tensor) -> Tensor:
+    """The other number of each one's pair; behind rotary_dim the number itself."""
+    size = config.rotary_dim
+    turning, rest = x[..., :size], x[..., size:]
     if config.interleaved_rotary:
-        first, second = turning[..., 0::2], turning[..., 1::2]
-        pairs = torch.stack((first * cos - second * sin, first * sin + second * cos), -1).flatten(-2)
-        return torch.cat((pairs, rest), -1)
-    first, second = turning.chunk(2, -1)
-    return torch.cat((first * cos - second * sin, first * sin + second * cos, rest), -1)
+        return torch.cat((torch.stack((turning[..., 1::2], turning[..., 0::2]), -1).flatten(-2), rest), -1)
+    return torch.cat((turning[..., size // 2 :], turning[..., : size // 2], rest), -1)
 
 
 def _mlp(config: ModelConfig, weights: Weights, x: Tensor, layer: int) -> Tensor:
