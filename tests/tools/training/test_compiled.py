@@ -21,6 +21,7 @@ from tinypylm_tools.training.network import initial_weights
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # compiling takes a minute of a processor that is free
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own parts among each other
 @pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler, which compile = true needs")
 def test_a_compiled_step_is_a_plain_one(tmp_path: Path) -> None:
