@@ -141,7 +141,8 @@ _CHOICES: dict[str, Iterable[str]] = {
     "quantisation": TYPES, "export": TYPES,
 }
 _BELOW: Mapping[str, int] = {"seed": 1 << 32, "dropout": 1, "beta2": 1}
-"""Ends of ranges, exclusive. Seed and step together seed a generator of 64 bits."""
+_AT_MOST: Mapping[str, int] = {"share": 1}
+"""Ends of ranges, without themselves and with. Seed and step together seed a generator of 64 bits."""
 _MAY_BE_ZERO = {"seed", "weight_decay", "dropout", "warmup_steps", "decay_steps", "final_share", "patience"}
 
 
@@ -216,8 +217,8 @@ def _number(key: str, value: object, where: str) -> object:
     if not (0 < value < _BELOW.get(key, 1 << 53) or (value == 0 and key in _MAY_BE_ZERO)):
         least = "a number of at least 0" if key in _MAY_BE_ZERO else "a number above 0"
         raise unusable(key, where, value, f"{least}, below {_BELOW[key]}" if key in _BELOW else least)
-    if key == "share" and value > 1:
-        raise unusable(key, where, value, "a number of at most 1")
+    if value > _AT_MOST.get(key, value):
+        raise unusable(key, where, value, f"a number of at most {_AT_MOST[key]}")
     return value
 
 

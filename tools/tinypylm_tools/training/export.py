@@ -7,22 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinypylm.canonical import JsonObject
-from tinypylm.config import DType, TensorSpec
+from tinypylm.config import DType
 from tinypylm_tools import packing
 from tinypylm_tools.choices import Choices
-from tinypylm_tools.importers.source import ReadRows, Rows, Source, digest_names
+from tinypylm_tools.importers.source import digest_names
 from tinypylm_tools.json_fields import missing
-from tinypylm_tools.quantise import F32
 from tinypylm_tools.slm_writer import write_atomically
 from tinypylm_tools.training import checkpoint
 from tinypylm_tools.training.checkpoint import BEST, Checkpoint, teacher_of
 from tinypylm_tools.training.conversations import CHAT
 from tinypylm_tools.training.description import TYPES, Description
 from tinypylm_tools.training.measure import HeldOut, Machine, Score
-from tinypylm_tools.training.network import Weights
 from tinypylm_tools.training.places import Places
 from tinypylm_tools.training.run import Run
-from tinypylm_tools.training.start import Start, vocabulary_of
+from tinypylm_tools.training.start import Start, source_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +64,7 @@ def _recipe(start: Start, described: Description, places: Places, dtype: DType, 
         "training": told, "source_sha256": dict(start.parent),
         **({"chat": {**CHAT}} if described.data.form == "chat" else {})}
     files = digest_names(places.description, *(places.data / name for name in described.data.texts))
-    source = Source("a training run", start.config, vocabulary_of(start.tokenizer, start.config.vocab_size), files,
-                    lambda: reader(start.make_weights()))
-    return packing.plan(source, Choices(dtype), metadata)
+    return packing.plan(source_of(start, files), Choices(dtype), metadata)
 
 
 def figures(best: Checkpoint, described: Description, score: Score, held_out: HeldOut) -> JsonObject:
@@ -85,13 +81,3 @@ def figures(best: Checkpoint, described: Description, score: Score, held_out: He
         "dropout_millionths": round(1e6 * training.dropout), "quantisation": training.quantisation,
         "train_documents": int(str(best.described["train_documents"])), "held_out_documents": held_out.documents,
         "held_out_bits_per_byte_millionths": round(1e6 * score.bits_per_byte), **taught}
-
-
-def reader(weights: Weights) -> ReadRows:
-    arrays = {key: weight.numpy() for key, weight in weights.items()}
-
-    def read(spec: TensorSpec, rows: Rows) -> F32:
-        values: F32 = arrays[spec.role, spec.layer][rows]
-        return values
-
-    return read

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from tinypylm.config import DType, ModelConfig
 from tinypylm_tools.training import network, teaching
-from tinypylm_tools.training.batches import NO_TARGET, Batch, make_batch, padded_groups
+from tinypylm_tools.training.batches import Batch, make_batch, padded_groups
 from tinypylm_tools.training.description import TYPES, Description
 from tinypylm_tools.training.network import Weights
 from tinypylm_tools.training.rounding import rounded
@@ -57,7 +56,7 @@ def total_loss(config: ModelConfig, described: Description, on: Machine, teacher
         with on.autocast():
             found = network.logits(config, rounded(weights, dtype), turn, ids, training.dropout)
         if taught is None or described.teaching is None:
-            return _nats(found, targets)
+            return network.nats(found, targets)
         return teaching.loss(found, taught, targets, described.teaching)
 
     run = torch.compile(loss, dynamic=True) if training.compile else loss
@@ -114,12 +113,6 @@ class HeldOut:
             stored = rounded(weights, dtype)
             for batch in self.batches:
                 found = network.logits(config, stored, turn, batch.ids.to(on.device))
-                each = _nats(found, batch.targets.to(on.device), "none").view_as(batch.targets)
+                each = network.nats(found, batch.targets.to(on.device), "none").view_as(batch.targets)
                 nats.append(each.sum(-1).double().cpu().numpy())
         return Score.of(np.concatenate(nats), self.sizes_bytes)
-
-
-def _nats(found: Tensor, targets: Tensor, reduction: str = "sum") -> Tensor:
-    """-log p(target), the softmax in f32: of all together, or f32[rows * length]."""
-    return functional.cross_entropy(
-        found.float().flatten(0, 1), targets.flatten(), ignore_index=NO_TARGET, reduction=reduction)

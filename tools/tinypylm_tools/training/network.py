@@ -15,7 +15,7 @@ from tinypylm.config import Family, ModelConfig, Role, expected_tensors
 from tinypylm.kernels.rotary import frequencies
 from tinypylm.memory import aligned
 from tinypylm_tools.slm_writer import TensorKey
-from tinypylm_tools.training.batches import WIDTH_STEP
+from tinypylm_tools.training.batches import NO_TARGET, WIDTH_STEP
 
 Weights = Mapping[TensorKey, Tensor]
 Turn = tuple[Tensor, Tensor]
@@ -63,6 +63,12 @@ def logits(config: ModelConfig, weights: Weights, turn: Turn, ids: Tensor, dropo
         x = attended + functional.dropout(added, dropout)
     output = Role.TOK_EMBEDDINGS if config.tied_embeddings else Role.OUTPUT
     return functional.linear(_norm(config, weights, x, Role.FINAL_NORM, None), weights[output, None])
+
+
+def nats(found: Tensor, targets: Tensor, reduction: str = "sum") -> Tensor:
+    """-log p(target), the softmax of f[rows, length, vocab_size] in f32: of all together, or f32[rows * length]."""
+    return functional.cross_entropy(
+        found.float().flatten(0, 1), targets.flatten(), ignore_index=NO_TARGET, reduction=reduction)
 
 
 def _attention(config: ModelConfig, weights: Weights, x: Tensor, layer: int, turn: Turn) -> Tensor:

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tinypylm_tools.importers.source import Source
 from tinypylm_tools.layer_dropping import drop_layers
 from tinypylm_tools.training.description import Reduction, unusable
-from tinypylm_tools.training.export import reader
-from tinypylm_tools.training.start import Start, from_source, vocabulary_of
+from tinypylm_tools.training.start import Start, from_source, source_of
 from tinypylm_tools.vocabulary_pruning import prune_vocabulary
 
 
 def reduced(start: Start, wanted: Reduction, documents: Sequence[str]) -> Start:
     """The model without the layers, tokens and positions that are not `wanted`. Raises ToolError for unknown ones."""
-    source = Source("the model of --from", start.config, vocabulary_of(start.tokenizer, start.config.vocab_size), {},
-                    lambda: reader(start.make_weights()))
+    source = source_of(start, {})
     if wanted.drop_layers:
         source = drop_layers(source, wanted.drop_layers)
     if wanted.prune_vocabulary:

@@ -13,20 +13,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tinypylm.config import ModelConfig, expected_tensors
+from tinypylm.config import ModelConfig, TensorSpec, expected_tensors
 from tinypylm.errors import ErrorCode, ToolError
 from tinypylm.format import Tensor as StoredTensor
 from tinypylm.format import Vocabulary
 from tinypylm_tools.exporters.tokenizer_json import tokenizer_json
 from tinypylm_tools.importers.detection import open_source
-from tinypylm_tools.importers.source import UNPACKED, Source, digest_names
+from tinypylm_tools.importers.source import UNPACKED, ReadRows, Rows, Source, digest_names
 from tinypylm_tools.importers.tokenizer_json import read_vocabulary
 from tinypylm_tools.model_file import ModelFile, open_model
 from tinypylm_tools.quantise import F32, decode
 from tinypylm_tools.slm_writer import TensorKey
 from tinypylm_tools.training import checkpoint
 from tinypylm_tools.training.description import Description, unusable
-from tinypylm_tools.training.network import initial_weights
+from tinypylm_tools.training.network import Weights, initial_weights
 from tinypylm_tools.training.tokens import train_tokenizer
 from tinypylm_tools.vocabulary_pruning import pruned_to
 
@@ -114,6 +114,22 @@ def from_source(source: Source) -> Start:
                 for spec in expected_tensors(source.config)}
 
     return Start(source.config, _spelled(source.vocabulary, source.config), _digests(source.files), weights)
+
+
+def source_of(start: Start, files: Mapping[str, Path]) -> Source:
+    """The other way round: the model as a checkpoint that the packer takes, made from these files."""
+    vocabulary = vocabulary_of(start.tokenizer, start.config.vocab_size)
+    return Source("a training run", start.config, vocabulary, files, lambda: _reader(start.make_weights()))
+
+
+def _reader(weights: Weights) -> ReadRows:
+    arrays = {key: weight.numpy() for key, weight in weights.items()}
+
+    def read(spec: TensorSpec, rows: Rows) -> F32:
+        values: F32 = arrays[spec.role, spec.layer][rows]
+        return values
+
+    return read
 
 
 def _spelled(vocabulary: Vocabulary, config: ModelConfig) -> str:

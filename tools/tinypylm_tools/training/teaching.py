@@ -44,12 +44,10 @@ def loss(found: Tensor, taught: Tensor, targets: Tensor, teaching: Teaching) -> 
     targets: int64[rows, length]. T^2 keeps the size of its gradients.
     """
     temperature = teaching.temperature
-    told = functional.cross_entropy(
-        found.float().flatten(0, 1), targets.flatten(), ignore_index=NO_TARGET, reduction="sum")
     student, teacher = (functional.log_softmax(logits.float() / temperature, -1) for logits in (found, taught))
     apart = functional.kl_div(student, teacher, reduction="none", log_target=True).sum(-1)
     shown = (apart * (targets != NO_TARGET)).sum() * temperature**2
-    return (1 - teaching.share) * told + teaching.share * shown
+    return (1 - teaching.share) * network.nats(found, targets) + teaching.share * shown
 
 
 def ids_in(student: Vocabulary, teacher: Vocabulary) -> Tensor:
@@ -61,8 +59,8 @@ def ids_in(student: Vocabulary, teacher: Vocabulary) -> Tensor:
     if missing:
         raise ToolError(
             ErrorCode.UNUSABLE_RUN, f"{len(missing):,} of the student's {len(student.tokens):,} tokens, {missing[0]!r} "
-            "first, are none of the teacher's; expected a part of its vocabulary. Start from the teacher, packed with "
-            "--prune-vocab, or from a [model], which takes the teacher's tokenizer.", {"missing": len(missing)})
+            "first, are none of the teacher's; expected a part of its vocabulary. Start from a part of the teacher, "
+            "by [start], or from a [model], which takes the teacher's tokenizer.", {"missing": len(missing)})
     return torch.tensor([known[key] for key in _tokens(student)])
 
 
