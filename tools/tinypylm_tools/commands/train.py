@@ -50,8 +50,9 @@ def command(
 
 
 def _train(described: Description, places: Places, only_export: bool) -> None:
-    from tinypylm_tools.training import export, opening  # noqa: PLC0415 - they import torch
+    from tinypylm_tools.training import allocator, export, opening  # noqa: PLC0415 - they import torch
 
+    allocator.keep_memory()
     run = opening.open_run(described, places, _say)
     if not only_export:
         run.go(_say, _terminated())

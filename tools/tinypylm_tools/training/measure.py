@@ -16,6 +16,7 @@ from tinypylm.config import DType, ModelConfig
 from tinypylm_tools.training import network, teaching
 from tinypylm_tools.training.batches import Batch, make_batch, padded_groups
 from tinypylm_tools.training.description import TYPES, Description
+from tinypylm_tools.training.dropout import factors
 from tinypylm_tools.training.network import Weights
 from tinypylm_tools.training.rounding import rounded
 from tinypylm_tools.training.teaching import Teacher
@@ -52,20 +53,23 @@ def total_loss(config: ModelConfig, described: Description, on: Machine, teacher
     training, turn = described.training, network.turns(config, on.device)
     dtype = TYPES[training.quantisation]
 
-    def loss(weights: Weights, ids: Tensor, targets: Tensor, taught: Tensor | None) -> Tensor:
+    def loss(weights: Weights, ids: Tensor, targets: Tensor, taught: Tensor | None, dropout: Tensor | None) -> Tensor:
         with on.autocast():
-            found = network.logits(config, rounded(weights, dtype), turn, ids, training.dropout)
+            found = network.logits(config, rounded(weights, dtype), turn, ids, dropout)
         if taught is None or described.teaching is None:
             return network.nats(found, targets)
         return teaching.loss(found, taught, targets, described.teaching)
 
-    run = torch.compile(loss, dynamic=True) if training.compile else loss
+    run, draw = loss, factors
+    if training.compile:
+        run, draw = torch.compile(loss, dynamic=True), torch.compile(factors, dynamic=True)
 
     def total(weights: Weights, batch: Batch) -> Tensor:
         ids, targets = batch.ids.to(on.device), batch.targets.to(on.device)
         with on.autocast():
             taught = teacher.logits(ids) if teacher else None
-        return run(weights, ids, targets, taught)
+        seed = torch.randint(1 << 31, (), dtype=torch.int32).to(on.device)
+        return run(weights, ids, targets, taught, draw(config, training.dropout, ids, seed))
 
     return total
 

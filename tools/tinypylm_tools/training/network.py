@@ -6,6 +6,7 @@ A model is its `ModelConfig` and its tensors, by role and layer, as in a file. P
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import repeat
 
 import torch
 from torch import Tensor
@@ -15,10 +16,11 @@ from tinypylm.config import Family, ModelConfig, Role, expected_tensors
 from tinypylm.kernels.rotary import frequencies
 from tinypylm.memory import aligned
 from tinypylm_tools.slm_writer import TensorKey
+from tinypylm_tools.training.attention import causal
 from tinypylm_tools.training.batches import NO_TARGET, WIDTH_STEP
 
 Weights = Mapping[TensorKey, Tensor]
-Turn = tuple[Tensor, Tensor]
+Turn = tuple[Tensor, Tensor, Tensor]
 _INITIAL_DEVIATION = 0.02
 _NORMS = {Role.FINAL_NORM, Role.ATTN_NORM, Role.MLP_NORM}
 _INTO_RESIDUAL = {Role.WO, Role.W_DOWN}
@@ -39,28 +41,34 @@ def initial_weights(config: ModelConfig, seed: int) -> dict[TensorKey, Tensor]:
 
 
 def turns(config: ModelConfig, device: torch.device) -> Turn:
-    """What every position's numbers and their partners are multiplied with, each f32[.., head_dim], and of a batch's
-    padding: cosine and sine, the sine of a pair's first number below zero; one and zero behind rotary_dim."""
+    """What every position's numbers and their partners are multiplied with, cosine and sine f32[.., head_dim], and of a
+    batch's padding, one and zero behind rotary_dim; and what makes the partners, f32[head_dim, head_dim]."""
     positions, beyond = aligned(config.context_length, WIDTH_STEP), config.head_dim - config.rotary_dim
     angles = torch.outer(torch.arange(positions, dtype=torch.float32),
                          torch.tensor(frequencies(config.rope_theta, config.rotary_dim)))
-    cos, sin = angles.cos(), angles.sin()
-    if config.interleaved_rotary:
-        both = torch.stack((cos, cos), -1).flatten(-2), torch.stack((-sin, sin), -1).flatten(-2)
-    else:
-        both = torch.cat((cos, cos), -1), torch.cat((-sin, sin), -1)
-    cos, sin = functional.pad(both[0], (0, beyond), value=1.0), functional.pad(both[1], (0, beyond))
-    return cos.to(device), sin.to(device)
+    both = angles.repeat_interleave(2, -1) if config.interleaved_rotary else torch.cat((angles, angles), -1)
+    both = functional.pad(both, (0, beyond))
+    return both.cos().to(device), both.sin().to(device), _partners(config).to(device)
 
 
-def logits(config: ModelConfig, weights: Weights, turn: Turn, ids: Tensor, dropout: float = 0.0) -> Tensor:
-    """f[rows, length, vocab_size]: what is predicted behind each of ids[rows, length]."""
-    turn = turn[0][: ids.shape[1]], turn[1][: ids.shape[1]]
-    x = functional.dropout(functional.embedding(ids, weights[Role.TOK_EMBEDDINGS, None]), dropout)
+def _partners(config: ModelConfig) -> Tensor:
+    """x @ it is the other number of each one's pair, that of the second one negative; behind rotary_dim zero."""
+    size, found = config.rotary_dim, torch.zeros(config.head_dim, config.head_dim)
+    first = torch.arange(0, size, 2) if config.interleaved_rotary else torch.arange(size // 2)
+    second = first + (1 if config.interleaved_rotary else size // 2)
+    found[second, first], found[first, second] = -1.0, 1.0
+    return found
+
+
+def logits(config: ModelConfig, weights: Weights, turn: Turn, ids: Tensor, factors: Tensor | None = None) -> Tensor:
+    """f[rows, length, vocab_size]: what is predicted behind each of ids[rows, length]; `factors` are dropout's."""
+    dropout = iter(factors) if factors is not None else repeat(1.0)
+    turn = turn[0][: ids.shape[1]], turn[1][: ids.shape[1]], turn[2]
+    x = functional.embedding(ids, weights[Role.TOK_EMBEDDINGS, None]) * next(dropout)
     for layer in range(config.n_layers):
-        attended = x + functional.dropout(_attention(config, weights, x, layer, turn), dropout)
+        attended = x + _attention(config, weights, x, layer, turn) * next(dropout)
         added = _mlp(config, weights, x if config.parallel_residual else attended, layer)
-        x = attended + functional.dropout(added, dropout)
+        x = attended + added * next(dropout)
     output = Role.TOK_EMBEDDINGS if config.tied_embeddings else Role.OUTPUT
     return functional.linear(_norm(config, weights, x, Role.FINAL_NORM, None), weights[output, None])
 
@@ -81,27 +89,18 @@ def _attention(config: ModelConfig, weights: Weights, x: Tensor, layer: int, tur
         return projected.view(rows, length, count, config.head_dim).transpose(1, 2)
 
     group = config.n_heads // config.n_kv_heads
-    query = _turned(config, heads(Role.WQ, Role.BQ, config.n_heads), turn)
-    key = _turned(config, heads(Role.WK, Role.BK, config.n_kv_heads), turn).repeat_interleave(group, 1)
+    query = _turned(heads(Role.WQ, Role.BQ, config.n_heads), turn)
+    key = _turned(heads(Role.WK, Role.BK, config.n_kv_heads), turn).repeat_interleave(group, 1)
     value = heads(Role.WV, Role.BV, config.n_kv_heads).repeat_interleave(group, 1)
-    attended = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+    attended = causal(query, key, value)
     merged = attended.transpose(1, 2).reshape(rows, length, config.n_heads * config.head_dim)
     return functional.linear(merged, weights[Role.WO, layer], weights.get((Role.BO, layer)))
 
 
-def _turned(config: ModelConfig, x: Tensor, turn: Turn) -> Tensor:
+def _turned(x: Tensor, turn: Turn) -> Tensor:
     """The rotary embedding on the first rotary_dim numbers of each head."""
-    cos, sin = (part.to(x.dtype) for part in turn)
-    return x * cos + _partners(config, x) * sin
-
-
-def _partners(config: ModelConfig, x: Tensor) -> Tensor:
-    """The other number of each one's pair; behind rotary_dim the number itself."""
-    size = config.rotary_dim
-    turning, rest = x[..., :size], x[..., size:]
-    if config.interleaved_rotary:
-        return torch.cat((torch.stack((turning[..., 1::2], turning[..., 0::2]), -1).flatten(-2), rest), -1)
-    return torch.cat((turning[..., size // 2 :], turning[..., : size // 2], rest), -1)
+    cos, sin, partners = (part.to(x.dtype) for part in turn)
+    return x * cos + (x @ partners) * sin
 
 
 def _mlp(config: ModelConfig, weights: Weights, x: Tensor, layer: int) -> Tensor:
