@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
 
 from tests.tools.benchmark.short_texts import SMALL, ending_at_once
 from tinypylm.config import DType
 from tinypylm.errors import ErrorCode, ToolError
 from tinypylm_tools.bench_models import random_model
+from tinypylm_tools.benchmark.chromium import Chromium, open_chromium
 from tinypylm_tools.benchmark.comparison import prompt_of
 from tinypylm_tools.benchmark.endless import endless
 from tinypylm_tools.benchmark.engines import Engine, OwnClock, open_ours, open_peer
@@ -51,6 +51,12 @@ export class Wllama {
 """
 
 
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    with open_chromium() as opened:
+        yield opened
+
+
 @pytest.fixture(params=["2", "3"])
 def peer_address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The page of a peer whose package is one of the above, with a model of five bytes."""
@@ -64,19 +70,19 @@ def peer_address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 
 @pytest.fixture
-def peer(browser: Browser, peer_address: str) -> Iterator[Engine]:
-    engine = open_peer(browser, peer_address, threads=2, taken=frozenset())
+def peer(chromium: Chromium, peer_address: str) -> Iterator[Engine]:
+    engine = open_peer(chromium, peer_address, threads=2, taken=frozenset())
     yield engine
     engine.close()
 
 
 def test_a_peer_gets_the_model_the_context_and_the_threads(peer: Engine) -> None:
-    loaded = peer.page.evaluate("loaded")
+    loaded = peer.page.evaluate("() => loaded")
     assert (loaded["bytes"], loaded["n_ctx"], loaded["n_threads"]) == (5, 64, 2)
 
 
 def test_a_peer_s_page_may_have_threads(peer: Engine) -> None:
-    assert peer.page.evaluate("crossOriginIsolated") is True
+    assert peer.page.evaluate("() => crossOriginIsolated") is True
 
 
 def test_a_peer_s_tokens_are_timed_as_they_reach_the_page(peer: Engine) -> None:
@@ -95,24 +101,24 @@ def test_a_peer_s_own_figures_are_kept_apart(peer: Engine, own: OwnClock) -> Non
 
 
 def test_a_text_that_ends_at_once_is_measured_to_the_last_token_without_its_end(
-    browser: Browser, server: str, tmp_path: Path
+    chromium: Chromium, server: str, tmp_path: Path
 ) -> None:
     model, prompt = ending_at_once(tmp_path / "short.slm", 32)
     copy = tmp_path / "copy.slm"
     copy.write_bytes(endless(model))
-    engine = open_ours(browser, server, copy, 1, frozenset())
+    engine = open_ours(chromium, server, copy, 1, frozenset())
     delivery = engine.run(prompt, 32)
     assert delivery.tokens == len(delivery.arrivals_ms) == 32
     engine.close()
 
 
-def test_ours_runs_to_the_end_of_its_context(browser: Browser, server: str, tmp_path: Path) -> None:
+def test_ours_runs_to_the_end_of_its_context(chromium: Chromium, server: str, tmp_path: Path) -> None:
     path = tmp_path / "small.slm"
     path.write_bytes(random_model(SMALL, DType.Q8_0))
     prompt = prompt_of(open_model(path).model, 16)
-    engine = open_ours(browser, server, path, 1, frozenset())
+    engine = open_ours(chromium, server, path, 1, frozenset())
     delivery = engine.run(prompt, 48)
-    assert engine.page.evaluate("engine.figures.prompt_tokens") == 16
+    assert engine.page.evaluate("() => engine.figures.prompt_tokens") == 16
     assert delivery.tokens == len(delivery.arrivals_ms) == 48
     assert engine.own_clock(16, 48).decode_tokens_per_second > 0
     assert engine.limit_tokens_per_second() > 0

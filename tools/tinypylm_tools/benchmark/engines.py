@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
-from contextlib import contextmanager
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from tinypylm.errors import ErrorCode, ToolError
 from tinypylm.memory import KVCache
-from tinypylm_tools.browser import find_browser, launch_arguments
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+from .chromium import Chromium, Page
 
-TIMEOUT_MS = 600_000
 LOADED_PEER = "html[data-state=loaded]"
 
 
@@ -73,65 +69,43 @@ class Engine:
         return _resident_bytes(self.process_id)
 
     def close(self) -> None:
-        self.page.context.close()
+        self.page.close()
 
     def _ask(self, method: str, *arguments: object) -> Any:
-        return self.page.evaluate("([method, ...rest]) => engine[method](...rest)", [method, *arguments])
+        return self.page.evaluate("(method, ...rest) => engine[method](...rest)", method, *arguments)
 
 
-@contextmanager
-def open_browser() -> Iterator[Browser]:
-    """Chromium without a window. What fails in its pages while it is open becomes a ToolError."""
-    try:
-        from playwright.sync_api import Error, sync_playwright  # noqa: PLC0415 - an extra: only this command needs it
-    except ImportError:
-        raise ToolError(ErrorCode.MISSING_FILE, "the benchmark drives a browser through playwright, which is not "
-                        "installed: pip install -e '.[test]'") from None
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=find_browser(), args=launch_arguments())
-        try:
-            yield chromium
-        except Error as error:
-            raise ToolError(ErrorCode.RUNTIME_FAILED, f"a page under measurement failed: {error.message}") from error
-        finally:
-            chromium.close()
-
-
-def open_ours(browser: Browser, address: str, model: Path, threads: int, taken: Set[int],
+def open_ours(browser: Chromium, address: str, model: Path, threads: int, taken: Set[int],
               kv_cache: KVCache = KVCache.F32) -> Engine:
     """This project's engine, on the bench page of a running serve.py; `taken` are the other engines' processes."""
-    page = browser.new_context().new_page()
-    page.goto(f"{address}bench.html?{urlencode({'threads': threads, 'kv-cache': kv_cache})}")
+    page = browser.open(f"{address}bench.html?{urlencode({'threads': threads, 'kv-cache': kv_cache})}")
     _wait_for(page, "idle")
-    page.set_input_files("#bench-file", model)
+    page.choose_file("#bench-file", model)
     _wait_for(page, "loaded")
-    return Engine(page, int(page.evaluate("engine.figures.threads")), _process_of(browser, taken))
+    return Engine(page, int(page.evaluate("() => engine.figures.threads")), _process_of(browser, taken))
 
 
-def open_peer(browser: Browser, address: str, threads: int, taken: Set[int]) -> Engine:
+def open_peer(browser: Chromium, address: str, threads: int, taken: Set[int]) -> Engine:
     """The engine of a peer's page, whose address asks for so many threads."""
-    page = browser.new_context().new_page()
-    page.goto(address)
-    page.wait_for_selector(LOADED_PEER, state="attached", timeout=TIMEOUT_MS)
+    page = browser.open(address)
+    page.wait_for(LOADED_PEER)
     return Engine(page, threads, _process_of(browser, taken))
 
 
 def _wait_for(page: Page, state: str) -> None:
-    page.wait_for_selector(f"#bench-status:is([data-state={state}], [data-state=failed])", timeout=TIMEOUT_MS)
-    if page.get_attribute("#bench-status", "data-state") == "failed":
-        raise ToolError(ErrorCode.RUNTIME_FAILED, page.inner_text("#bench-status"))
+    page.wait_for(f"#bench-status:is([data-state={state}], [data-state=failed])")
+    shown, text = page.evaluate("() => { const at = document.querySelector('#bench-status');"
+                                " return [at.dataset.state, at.innerText]; }")
+    if shown == "failed":
+        raise ToolError(ErrorCode.RUNTIME_FAILED, text)
 
 
-def _process_of(browser: Browser, taken: Set[int]) -> int:
+def _process_of(browser: Chromium, taken: Set[int]) -> int:
     """The process of the page that has just loaded a model: the largest of the browser's that nobody else has.
 
     Chromium keeps an empty one in reserve, and may or may not have used it.
     """
-    session = browser.new_browser_cdp_session()
-    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
-    session.detach()
-    renderers = {process["id"] for process in processes if process["type"] == "renderer"}
-    return int(max(renderers - taken, key=lambda process: _resident_bytes(process) or 0))
+    return max(browser.renderers() - taken, key=lambda process: _resident_bytes(process) or 0)
 
 
 def _resident_bytes(process_id: int) -> float | None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from tinypylm.errors import ErrorCode, ToolError
@@ -16,15 +15,13 @@ from tinypylm.memory import KVCache
 from tinypylm_tools.model_file import ModelFile
 
 from .chart import Chart
+from .chromium import Chromium, open_chromium
 from .comparison import OURS, Comparison, take_turns
 from .curves import curves
-from .engines import Engine, open_browser, open_ours, open_peer
+from .engines import Engine, open_ours, open_peer
 from .peers import Peer
 from .site import own_site, peer_site
 from .visits import Visits, clone_with, visit_ours, visit_peer
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
 
 Say = Callable[[str], None]
 
@@ -48,7 +45,7 @@ class Subject:
 class Stage:
     """Make one with `open_stage`. `fetched` is the folder of the peers' packages, `work` one for files of this run."""
 
-    browser: Browser
+    browser: Chromium
     address: str
     peers: tuple[Peer, ...]
     root: Path
@@ -102,8 +99,8 @@ class Stage:
             visits = []
             for n in range(1, runs + 1):
                 say(f"visit {n} of {runs}")
-                theirs = {label: visit_peer(self.browser, peer) for label, peer in peers.items()}
-                visits.append({OURS: visit_ours(self.browser, address, subject.file.path.stem)} | theirs)
+                theirs = {label: visit_peer(peer) for label, peer in peers.items()}
+                visits.append({OURS: visit_ours(address, subject.file.path.stem)} | theirs)
             return visits
 
     def _peer_addresses(self, subject: Subject, threads: int, stack: ExitStack) -> dict[str, str]:
@@ -117,5 +114,5 @@ class Stage:
 @contextmanager
 def open_stage(root: Path, peers: tuple[Peer, ...], fetched: Path, kv_cache: KVCache) -> Iterator[Stage]:
     """Raises ToolError where a server or a browser does not start."""
-    with tempfile.TemporaryDirectory() as work, own_site(root) as address, open_browser() as browser:
+    with tempfile.TemporaryDirectory() as work, own_site(root) as address, open_chromium() as browser:
         yield Stage(browser, address, peers, root, fetched, Path(work), kv_cache)
