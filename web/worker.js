@@ -61,6 +61,7 @@ import "./snapshot.js";
 import "./snapshot-pages.js";
 import "./trusted-script.js";
 import { bootPython } from "./boot.js";
+import { DerivedFacts } from "./derived.js";
 import { startHelpers } from "./helpers.js";
 import { keep } from "./kept.js";
 import { PageError } from "./page-error.js";
@@ -83,6 +84,8 @@ let requests = 0;
 let batch_ms = 0;
 /** @type {(() => Promise<void>)[]} what a quiet moment is waited for to keep */
 let unkept = [];
+/** @type {DerivedFacts | null} null where the page keeps nothing */
+let derivedFacts = null;
 
 /** @type {Readonly<Record<string, (request: Request) => any>>} */
 const METHODS = Object.freeze({
@@ -150,6 +153,8 @@ async function boot({ vendor, manifest, lock, control, threads, kv_cache, keeps 
   const starting = bootPython(new Vendored(vendor, manifest), keeps, callbacks);
   const [begun] = await Promise.all([starting, helping]); // a helper that fails is not waited for
   python = begun.python;
+  const { vendor: digests, runtime_wheel } = manifest;
+  if (keeps && globalThis.caches !== undefined) derivedFacts = new DerivedFacts(digests[runtime_wheel], threads, kv_cache);
   if (begun.keep !== null) unkept.push(begun.keep, rehearse);
   return { ...begun.facts, figures: ask("diagnostics", {}) };
 }
@@ -160,16 +165,39 @@ async function boot({ vendor, manifest, lock, control, threads, kv_cache, keeps 
  * @param {Record<string, any>} params
  * @param {ArrayBuffer[]} data
  */
-function assemble({ name, files, sha256, keep_as }, data) {
+async function assemble({ name, files, sha256, keep_as }, data) {
   const [evidence, rest] = [data.slice(0, files.length), data.slice(files.length)];
+  const known = await derivedFacts?.find(sha256) ?? null;
   return withBytes(evidence, (bytes) => withFile(rest, (file) => {
-    const figures = ask("assemble", { name, sha256, files }, bytes, file);
+    const attempt = (/** @type {object | null} */ derived) => (
+      ask("assemble", { name, sha256, files, derived }, bytes, file));
+    const figures = assembled(known, attempt, () => keepDerived(sha256, `${name}, compiled`));
     if (keep_as !== undefined) {
       const kept = rest.splice(0);
       unkept.push(() => keepModel(sha256, keep_as, kept));
     }
     return figures;
   }));
+}
+
+/**
+ * With what is `known` of a model from an earlier visit; where that fails, as if nothing were.
+ * @template T
+ * @param {object | null} known
+ * @param {(derived: object | null) => T} attempt
+ * @param {() => Promise<void>} keepWhatIsFound
+ */
+function assembled(known, attempt, keepWhatIsFound) {
+  if (known !== null) {
+    try {
+      return attempt(known);
+    } catch {
+      // Whatever it was, nothing needs it.
+    }
+  }
+  const figures = attempt(null);
+  if (derivedFacts !== null) unkept.push(keepWhatIsFound);
+  return figures;
 }
 
 /**
@@ -210,6 +238,15 @@ function keepModel(sha256, label, data) {
   return keep({ name: `model/${sha256}`, label, bytes: body.size, sha256 }, body);
 }
 
+/**
+ * @param {string} sha256 of a model that was assembled; by now there may be another one
+ * @param {string} label
+ */
+async function keepDerived(sha256, label) {
+  const found = ask("derive", {});
+  if (found.sha256 === sha256) await derivedFacts?.keep(sha256, label, found.derived);
+}
+
 async function keepAll() {
   const waiting = unkept;
   unkept = [];
@@ -225,7 +262,7 @@ async function rehearse() {
   const before = requests;
   for (let n = 0; n < REHEARSALS && requests === before; n++) {
     await nextTask();
-    if (!ask("rehearse", {}).rehearsed) return;
+    if (ask("derive", {}).derived === null) return;
   }
 }
 

@@ -16,6 +16,7 @@ from tinypylm import telemetry
 from tinypylm.assembly import assemble
 from tinypylm.calibration import kernel_rate, macs_per_token, network_rates
 from tinypylm.chat import turns_of
+from tinypylm.derived import Derived
 from tinypylm.errors import ErrorCode, OptionError, SessionError, SlmError
 from tinypylm.format import parse_header
 from tinypylm.generation import Deliver
@@ -58,7 +59,7 @@ class App:
             "reset": self._reset, "free": self._free, "diagnostics": self._diagnostics, "calibrate": self._calibrate,
             "network_rates": self._network_rates, "tokenize": self._tokenize, "detokenize": self._detokenize,
             "validate_adapter": self._validate_adapter, "apply_adapter": self._apply_adapter,
-            "detach_adapters": self._detach_adapters, "rehearse": self._rehearse,
+            "detach_adapters": self._detach_adapters, "derive": self._derive,
         }
 
     def request(self, method: str, params_json: str, data: FileBytes = b"", model: FileBytes | None = None) -> str:
@@ -87,16 +88,22 @@ class App:
         return {**self._session.load(data, kv_cache_option(self._kv_cache))}
 
     def _assemble(self, params: Params, data: Buffer, model: FileBytes) -> Answer:
-        """`files` are [component, bytes], in the order in which `data` has them; `sha256` is of the model."""
+        """`files`: [component, bytes], as `data` has them in a row; `sha256`: the model's; `derived`: null, or what
+        `derive` said of it earlier."""
         view, at, files = memoryview(data), 0, {}
         for component, size in cast(list[tuple[str, int]], params["files"]):
             files[component] = view[at : at + size]
             at += size
-        name, file = cast(str, params["name"]), HashedFile(model, cast(str, params["sha256"]))
-        return {**assemble(self._session, name, files, kv_cache_option(self._kv_cache), file)}
+        known = cast(Params | None, params.get("derived"))
+        derived = None if known is None else Derived.from_json(known)
+        file = HashedFile(model, cast(str, params["sha256"]), derived.tensor_checksum if derived else None)
+        return {**assemble(self._session, cast(str, params["name"]), files, kv_cache_option(self._kv_cache), file,
+                           derived.module if derived else None)}
 
-    def _rehearse(self, params: Params, data: Buffer) -> Answer:
-        return {"rehearsed": self._session.rehearse()}
+    def _derive(self, params: Params, data: Buffer) -> Answer:
+        """Null where no model is loaded that was assembled."""
+        derived = self._session.derived()
+        return {"sha256": self._session.model_sha256, "derived": derived.to_json()} if derived else {"derived": None}
 
     def _start(self, params: Params, data: Buffer) -> Answer:
         """Among the options, `receipt` and `top_logprobs` are the session's affair: what to tell of what is chosen."""

@@ -16,17 +16,19 @@ _FIRST_ADAPTER = PHASES.index("apply-adapter-stack-0")
 
 
 def assemble(
-    session: Session, name: str, files: Files, kv_cache: KVCache = KVCache.F32, model: HashedFile | None = None
+    session: Session, name: str, files: Files, kv_cache: KVCache = KVCache.F32, model: HashedFile | None = None,
+    module: bytes | None = None,
 ) -> Figures:
     """Loads the model of the entry `name` with its stack, in the order of the entry.
 
-    files: exactly those that its plan names, by component; model as in `verify_assembly`. Raises SlmError, whose
-    detail has `phase` and `step` where evidence or an adapter is refused. Refused evidence leaves the session as it
-    was; a model or an adapter that the engine refuses leaves none.
+    files: exactly those that its plan names, by component; model as in `verify_assembly`; module as in `Known`. Raises
+    SlmError, whose detail has `phase` and `step` where evidence or an adapter is refused. Refused evidence leaves the
+    session as it was; a model or an adapter that the engine refuses leaves none.
     """
     assembly = verify_assembly(name, files, model=model)
     sha256 = bytes.fromhex(assembly.planned.pins["model"].sha256)
-    figures = session.load(model.data if model else files["model"], kv_cache, Known(assembly.model, sha256))
+    known = Known(assembly.model, sha256, str(assembly.records["manifest"]["tensor_checksum"]), module)
+    figures = session.load(model.data if model else files["model"], kv_cache, known)
     try:
         for index, adapter in enumerate(assembly.planned.stack):
             figures = session.apply_adapter(files[f"adapter-{index}-package"], _scale(adapter))

@@ -138,14 +138,16 @@ class Engine:
         self._found: dict[int, Candidates] = {}
 
     @classmethod
-    def load(cls, model: Model, data: FileBytes, host: Host, kv_cache: KVCache = KVCache.F32) -> Engine:
+    def load(cls, model: Model, data: FileBytes, host: Host, kv_cache: KVCache = KVCache.F32,
+             emitted: bytes | None = None) -> Engine:
         """Emits and compiles the module for `model`, whose file is `data`, and copies the file into its memory.
 
+        `emitted` is what `emit` gave for this model, such a cache and so many threads, where that is known.
         Raises `EngineError` if the host refuses the module or the memory, `OptionError` if f16 does not fit the model.
         """
         plan = plan_memory(model.config, model.file_bytes, kv_cache)
         start = perf_counter()
-        module = emit(model, plan, host.threads)
+        module = emit(model, plan, host.threads) if emitted is None else emitted
         emit_ms = (perf_counter() - start) * 1000
         engine = cls(model, plan, host.instantiate(module, plan.pages), host.name, host.threads)
         engine.emit_ms, engine.module_bytes = emit_ms, len(module)

@@ -186,7 +186,7 @@ class _Walk:
         self.passed(LOAD, "model", f"{pin.size_bytes:,} bytes, sha256 {pin.sha256}")
         with _named(MANIFEST, "manifest"):
             self._load("manifest", _KINDS["manifest"])
-            model = chain.check_manifest(self.records, file.data, pin.sha256)
+            model = chain.check_manifest(self.records, file)
         self._say(MANIFEST, "manifest")
         return model
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tinypylm.adapters import AdapterStack, Applied, Package
 from tinypylm.chat import ChatFormat
 from tinypylm.config import ModelConfig
+from tinypylm.derived import Derived
 from tinypylm.diagnostics import NO_MODEL_FIGURES, Figures, Pace, adapter_figures, model_figures
 from tinypylm.engine import Engine, emit
 from tinypylm.errors import Detail, ErrorCode, SessionError, SlmError
@@ -37,14 +38,18 @@ class _Loaded:
     tokenizer: Tokenizer
     adapters: AdapterStack
     load_seconds: float
+    tensor_checksum: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a file has been parsed to, and its SHA-256, where a caller has done both."""
+    """What a caller knows of a file: what it has been parsed to, its SHA-256, its tensors' checksum, and perhaps the
+    module that an engine emits for it."""
 
     model: Model
     sha256: bytes
+    tensor_checksum: str
+    module: bytes | None = None
 
 
 class Session:
@@ -112,22 +117,23 @@ class Session:
         started = perf_counter()
         try:
             model = known.model if known else parse(data)
-            engine, tokenizer = Engine.load(model, data, self._host, kv_cache), Tokenizer.of(model)
+            engine = Engine.load(model, data, self._host, kv_cache, known.module if known else None)
+            tokenizer = Tokenizer.of(model)
         except SlmError as error:
             self.last_error_code = error.code
             raise
         adapters = AdapterStack(engine, known.sha256 if known else None)
-        self._model = _Loaded(engine, tokenizer, adapters, perf_counter() - started)
+        tensor_checksum = known.tensor_checksum if known else None
+        self._model = _Loaded(engine, tokenizer, adapters, perf_counter() - started, tensor_checksum)
         self.state = self._after(Event.LOADED)
         return self.diagnostics()
 
-    def rehearse(self) -> bool:
-        """Emits the loaded model's module once more and forgets it; False where there is none. Nothing changes."""
-        if self._model is None:
-            return False
+    def derived(self) -> Derived | None:
+        """Of the loaded model, its module emitted once more; None where there is none, or nobody knew its checksum."""
+        if self._model is None or self._model.tensor_checksum is None:
+            return None
         engine = self._model.engine
-        emit(engine.model, engine.plan, engine.threads)
-        return True
+        return Derived(self._model.tensor_checksum, emit(engine.model, engine.plan, engine.threads))
 
     def start(
         self, prompt: str, options: SamplingOptions, recording: Recording | None = None, top_logprobs: int | None = None

@@ -21,10 +21,12 @@ FileBytes = bytes | bytearray | memoryview | Source
 
 @dataclass(frozen=True, slots=True)
 class HashedFile:
-    """A file and its SHA-256, which whoever gives it out has computed from these very bytes."""
+    """A file and its SHA-256, which whoever gives it out has computed from these very bytes; of a model's, its tensors'
+    checksum too, where that is known."""
 
     data: FileBytes
     sha256: str
+    tensor_checksum: str | None = None
 
 
 def source_of(data: FileBytes) -> Source:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,15 +78,74 @@ def test_a_file_that_is_another_one_is_refused_with_its_phase_and_the_session_st
     assert logits(session) == before
 
 
-def test_a_rehearsal_changes_nothing_and_needs_a_model(session: Session, shelf: Shelf):
-    assert not session.rehearse()
+def test_deriving_changes_nothing_and_needs_an_assembled_model(session: Session, shelf: Shelf):
+    assert session.derived() is None
     assert session.last_error_code is None
-    assemble(session, STACKED, files_of(shelf, STACKED))
+    files = files_of(shelf, STACKED)
+    session.load(files["model"])
+    assert session.derived() is None
+    assemble(session, STACKED, files)
     found = logits(session)
     before = session.diagnostics()
-    assert session.rehearse()
+    derived = session.derived()
+    assert derived is not None
+    assert derived.tensor_checksum == json.loads(files["manifest"])["tensor_checksum"]
+    assert len(derived.module) == before["module_bytes"]
     assert session.diagnostics() == before
     assert logits(session) == found
+
+
+class Desk:
+    """The worker's side of one entry."""
+
+    def __init__(self, shelf: Shelf, name: str):
+        self.app = App(NativeHost(), lambda *token: None, lambda: False)
+        files = files_of(shelf, name)
+        self.model = files.pop("model")
+        self.evidence = bytearray(b"".join(files.values()))
+        self.params = {"name": name, "files": [[component, len(data)] for component, data in files.items()],
+                       "sha256": hashlib.sha256(self.model).hexdigest()}
+
+    def assemble(self, derived: object) -> dict[str, Any]:
+        request = json.dumps(self.params | {"derived": derived})
+        return json.loads(self.app.request("assemble", request, self.evidence, self.model))
+
+    def ask(self, method: str) -> dict[str, Any]:
+        return json.loads(self.app.request(method, "{}"))["result"]
+
+    def logits(self) -> bytes:
+        return logits(self.app._session)
+
+
+@pytest.fixture
+def desk(shelf: Shelf) -> Iterator[Desk]:
+    made = Desk(shelf, STACKED)
+    assert made.ask("derive") == {"derived": None}
+    yield made
+    made.ask("free")
+
+
+def test_what_was_derived_from_a_model_saves_its_emission_and_changes_no_bit(desk: Desk):
+    emitted, first = desk.assemble(None)["result"], desk.logits()
+    found = desk.ask("derive")
+    assert found["sha256"] == desk.params["sha256"]
+    again = desk.assemble(found["derived"])["result"]
+    assert (again["module_bytes"], again["emit_ms"] < emitted["emit_ms"] / 10) == (emitted["module_bytes"], True)
+    assert desk.logits() == first
+    assert desk.ask("derive") == found
+
+
+@pytest.mark.parametrize(("altered", "code"), [
+    ({"tensor_checksum": "0" * 64}, "ManifestRejected"), ({"module": "AGFzbQ=="}, "HostFailed"),
+])
+def test_derived_facts_of_something_else_are_refused_and_nothing_is_lost(
+    desk: Desk, altered: dict[str, str], code: str
+):
+    desk.assemble(None)
+    first, derived = desk.logits(), desk.ask("derive")["derived"]
+    assert desk.assemble(derived | altered)["error"]["code"] == code
+    desk.assemble(None)
+    assert desk.logits() == first
 
 
 def test_the_worker_hands_the_evidence_over_in_one_piece_and_the_model_beside_it(shelf: Shelf):

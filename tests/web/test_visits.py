@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,7 @@ PUT = """async ([name, bytes, sha256]) => {
   const headers = {"X-Label": name, "X-Bytes": String(bytes.length), "X-SHA-256": sha256};
   await (await caches.open("tinypylm")).put(`/kept/${name}`, new Response(new Uint8Array(bytes), {headers}));
 }"""
+DELETE = """async (name) => (await caches.open("tinypylm")).delete(`/kept/${name}`)"""
 CHANGE = """async ([name, change]) => {
   const cache = await caches.open("tinypylm");
   const response = await cache.match(`/kept/${name}`);
@@ -67,10 +69,21 @@ class Device:
         assert desk.errors == []
         desk.page.close()
 
+    def leave_when(self, desk: Desk, name: str, sha256: str) -> None:
+        """Ends a visit once what is kept under this name has this digest."""
+        while name not in self.window.evaluate(KEPT) or self.digest(name) != sha256:
+            desk.page.wait_for_timeout(50)
+        self.leave(desk)
+
     def kept(self, kind: str) -> str:
         """The name of the one file of this kind."""
         (name,) = [name for name in self.window.evaluate(KEPT) if name.startswith(kind)]
         return name
+
+    @property
+    def runtime(self) -> str:
+        """What facts of this version are kept under."""
+        return next(name.split("/")[1] for name in self.window.evaluate(KEPT) if name.startswith("derived/"))
 
     def change(self, name: str, change: str) -> None:
         self.window.evaluate(CHANGE, [name, change])
@@ -91,7 +104,7 @@ def device(browser: Browser, server: str) -> Iterator[Device]:
         device.put(OTHER_VERSION, b"of another version")
         desk = device.visit()
         assert desk.figure("boot_kind") == "served"
-        device.leave(desk, "snapshot/", "model/")
+        device.leave(desk, "snapshot/", "derived/", "model/")
         yield device
 
 
@@ -121,6 +134,39 @@ def test_a_second_visit_starts_from_both_and_writes_the_same_text(device: Device
         receipts.append(each.page.evaluate("tinypylm.receipt()"))
     assert receipts[0] == receipts[1]
     device.leave(desk)
+
+
+def test_a_second_visit_emits_nothing_again(device: Device):
+    model = device.kept("model/").removeprefix("model/")
+    assert re.fullmatch(f"derived/[0-9a-f]{{64}}/{model}-[0-9]-f32", device.kept("derived/"))
+    desk = device.visit()
+    assert float(desk.figure("emit_ms")) < 1
+    assert len(desk.tokens("The cat", **GREEDY)) == GREEDY["max_tokens"]
+    device.leave(desk)
+
+
+@pytest.mark.parametrize("fault", ["flip a bit", "cut short", "of another model", "of no runtime"])
+def test_derived_facts_that_are_wrong_are_not_used_but_replaced(device: Device, fault: str):
+    name = device.kept("derived/")
+    right = device.digest(name)
+    if fault == "of another model":
+        device.put(name, json.dumps({"tensor_checksum": "0" * 64, "module": "AGFzbQ=="}).encode())
+    elif fault == "of no runtime":
+        device.put(name, b"[]")
+    else:
+        device.change(name, fault)
+    desk = device.visit()
+    assert float(desk.figure("emit_ms")) >= 1
+    assert fetches(desk) == [("cache", "accepted")]
+    device.leave_when(desk, name, right)
+
+
+def test_derived_facts_of_other_versions_go_when_new_ones_come(device: Device):
+    old = "derived/" + "0" * 64 + "/of-an-old-model"
+    device.put(old, b"{}")
+    device.window.evaluate(DELETE, device.kept(f"derived/{device.runtime}"))
+    device.leave(device.visit(), f"derived/{device.runtime}")
+    assert old not in device.window.evaluate(KEPT)
 
 
 def test_an_error_inside_python_is_reported_as_well_after_a_start_from_a_snapshot(device: Device):
@@ -327,7 +373,7 @@ def test_without_the_cache_api_every_visit_is_a_first_one(browser: Browser, serv
 def test_what_is_kept_can_be_deleted(device: Device):
     desk = device.visit()
     desk.page.locator("#kept summary").click()
-    for name in (device.kept("model/"), device.kept("snapshot/")):
+    for name in (device.kept("model/"), device.kept("snapshot/"), device.kept("derived/")):
         row = desk.page.locator(f'#kept tr[data-name="{name}"]')
         row.get_by_role("button").click()
         row.wait_for(state="detached")

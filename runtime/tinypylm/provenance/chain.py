@@ -13,7 +13,7 @@ from tinypylm.provenance.derivation import Naming, difference
 from tinypylm.provenance.records import RecordKind, identifier
 from tinypylm.provenance.schema import fields, items
 from tinypylm.provenance.scores import check_evaluation
-from tinypylm.source import FileBytes
+from tinypylm.source import HashedFile
 
 Records = Mapping[str, JsonObject]
 """The bodies of one model's evidence, by component."""
@@ -21,11 +21,11 @@ Records = Mapping[str, JsonObject]
 BREEDING = (RecordKind.COMPATIBILITY, RecordKind.LINEAGE, RecordKind.RECEIPT)
 
 
-def check_manifest(records: Records, data: FileBytes, sha256: str) -> Model:
-    """The manifest describes these bytes, which are the model that is returned. Raises FormatError, ProvenanceError."""
-    given, model = records["manifest"], parse(data)
+def check_manifest(records: Records, file: HashedFile) -> Model:
+    """The manifest describes this file, which is the model that is returned. Raises FormatError, ProvenanceError."""
+    given, model = records["manifest"], parse(file.data)
     naming = Naming(*(str(given[key]) for key in ("name", "label", "licence", "file")))
-    derived = derivation.manifest(naming, model, data, sha256)
+    derived = derivation.manifest(naming, model, file)
     _same(ProvenanceCode.MANIFEST_REJECTED, given, derived, "the model's bytes")
     return model
 

@@ -17,7 +17,7 @@ from tinypylm.provenance.codes import ProvenanceCode
 from tinypylm.provenance.records import VERSION, RecordKind, identifier
 from tinypylm.provenance.registry import components, phase_components
 from tinypylm.provenance.schema import fields, items, number
-from tinypylm.source import FileBytes
+from tinypylm.source import HashedFile
 
 Bytes = bytes | memoryview
 ONE = "3f800000"
@@ -46,13 +46,14 @@ class Naming:
     file: str
 
 
-def manifest(naming: Naming, model: Model, data: FileBytes, sha256: str) -> JsonObject:
+def manifest(naming: Naming, model: Model, file: HashedFile) -> JsonObject:
     """What a model file is."""
     return {
         "kind": RecordKind.MODEL_MANIFEST, "version": VERSION,
         "name": naming.name, "label": naming.label, "licence": naming.licence, "file": naming.file,
-        "bytes": len(data), "sha256": sha256, "tensor_checksum": fingerprint.tensor_checksum(model, data),
-        "contract": fingerprint.contract(model, data),
+        "bytes": len(file.data), "sha256": file.sha256,
+        "tensor_checksum": file.tensor_checksum or fingerprint.tensor_checksum(model, file.data),
+        "contract": fingerprint.contract(model, file.data),
     }
 
 

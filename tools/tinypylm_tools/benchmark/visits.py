@@ -18,8 +18,8 @@ from .chromium import Chromium, Page, open_chromium
 from .engines import LOADED_PEER
 
 OUR_PAGE_LOADED = "#status[data-state=model-ready]"
-OUR_FILES_KEPT = "#kept tbody tr:nth-child(2)"
-"""A snapshot of Python and the model, which the page keeps when nobody has asked it for anything for a second."""
+OUR_FILES_KEPT = "#kept tbody tr:nth-child(3)"
+"""A snapshot of Python, the model and its module: kept when nobody has asked the page for anything for a second."""
 _STAY_SECONDS = 2.0
 
 

@@ -21,6 +21,7 @@ from tinypylm.provenance.derivation import Naming, Pin, Stacked
 from tinypylm.provenance.records import VERSION, RecordKind, identifier
 from tinypylm.provenance.registry import EVIDENCE, path_of
 from tinypylm.provenance.schema import fields, items
+from tinypylm.source import HashedFile
 from tinypylm_tools.evaluation import sidecar
 from tinypylm_tools.evaluation.runner import Runner
 from tinypylm_tools.evidence.book import Book, Line
@@ -51,7 +52,7 @@ def candidate(book: Book, path: Path, name: str, label: str | None = None, choic
     folder, file = book.folder, open_model(path)
     _check_place(folder, path, name)
     naming = Naming(name, label or _label(file), _stated(file.model, "licence"), path.name)
-    bodies = {"manifest": derivation.manifest(naming, file.model, file.data, file.sha256)}
+    bodies = {"manifest": derivation.manifest(naming, file.model, HashedFile(file.data, file.sha256))}
     bodies |= _bred(folder, name) or _imported(file, bodies["manifest"])
     choice = choice or Choice()
     bred = {RecordKind(component): bodies[component] for component in BREEDING}
@@ -140,7 +141,7 @@ def evaluate(
     bodies = {component: folder.load(component, name) for component in ("manifest", *BREEDING, "candidate")}
     file = str(bodies["manifest"]["file"])
     data = read_file(folder.root / file)
-    chain.check_manifest(bodies, data, folder.pin(file).sha256)
+    chain.check_manifest(bodies, HashedFile(data, folder.pin(file).sha256))
     parents = [run(parent, work) for parent in find_parents(folder, bodies["receipt"], search)]
     if stack and not parents:
         parents = [run(data, work)]
@@ -218,7 +219,7 @@ def missing_steps(folder: Folder, name: str, model: Path) -> tuple[str, ...]:
         records_of_it = EVIDENCE[: EVIDENCE.index(step) + 1]
         try:
             bodies = {component: folder.load(component, name) for component in ("manifest", *records_of_it)}
-            chain.check_manifest(bodies, data, hashlib.sha256(data).hexdigest())
+            chain.check_manifest(bodies, HashedFile(data, hashlib.sha256(data).hexdigest()))
             _check(bodies, *records_of_it)
         except (ToolError, ProvenanceError):
             continue
