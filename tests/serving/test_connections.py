@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 import time
@@ -136,6 +137,22 @@ def test_a_client_for_whom_the_system_has_no_thread_is_turned_away(
         exhausted.setattr(threading.Thread, "start", fail)
         assert site.get("/").status == 503
     assert site.get("/").status == 200
+
+
+def test_a_client_waits_while_descriptors_have_run_out_and_the_server_does_not_spin(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, accept, tries = start(Limits()), socket.socket.accept, list[float]()
+
+    def exhausted(listener: socket.socket) -> tuple[socket.socket, object]:
+        tries.append(time.monotonic())
+        if tries[-1] - tries[0] < 0.5:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return accept(listener)
+
+    monkeypatch.setattr(socket.socket, "accept", exhausted)
+    assert site.get("/main.js").status == 200
+    assert len(tries) < 10
 
 
 def test_a_stop_ends_connections_that_are_still_open(start: Start) -> None:

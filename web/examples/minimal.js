@@ -13,4 +13,6 @@ try {
 } catch (error) {
   if (!(error instanceof TinyPyLMError)) throw error;
   story.textContent = `${error.message} [${error.code}]`;
+} finally {
+  story.ariaBusy = "false"; // now a screen reader reads it, once and whole
 }

@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -22,6 +23,8 @@ _POLL_S = 0.5
 _BACKLOG = 128
 # For one more than the limit to read that it is one too many.
 _TURNED_AWAY_S = 0.05
+_OUT_OF_DESCRIPTORS = {errno.EMFILE, errno.ENFILE}
+_DESCRIPTOR_WAIT_S = 0.1
 
 
 def listen(addresses: Sequence[str], port: int) -> list[socket.socket]:
@@ -69,11 +72,16 @@ class Server:
             self._waker.send(b"s")
 
     def _accept(self, listener: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # the client has left meanwhile, or descriptors have run out
+        try:
             connection, _ = listener.accept()
-            with self._lock:
-                if len(self._live) < self._service.limits.connections and self._start(connection):
-                    return
+        except OSError as error:  # the client has left meanwhile, or waits until somebody gives a descriptor back
+            if error.errno in _OUT_OF_DESCRIPTORS:
+                time.sleep(_DESCRIPTOR_WAIT_S)
+            return
+        with self._lock:
+            if len(self._live) < self._service.limits.connections and self._start(connection):
+                return
+        with contextlib.suppress(OSError):
             _turn_away(connection, self._service)
 
     def _start(self, connection: socket.socket) -> bool:
