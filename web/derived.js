@@ -22,21 +22,17 @@ export class DerivedFacts {
   }
 
   /**
-   * As JSON has it; null where nothing is kept, or what is kept has changed.
+   * As JSON; null where nothing is kept, or what is kept has changed.
    * @param {string} sha256 of the model
    */
   async find(sha256) {
-    const kept = await findKept(this.#name(sha256));
+    const name = this.#name(sha256);
+    const kept = await findKept(name);
     if (kept === undefined) return null;
     const bytes = await kept.arrayBuffer();
-    if (await sha256Of(bytes) === describedDigest(kept)) return JSON.parse(new TextDecoder().decode(bytes));
-    await this.forget(sha256);
+    if (await sha256Of(bytes) === describedDigest(kept)) return new TextDecoder().decode(bytes);
+    await forget(name);
     return null;
-  }
-
-  /** @param {string} sha256 of the model */
-  async forget(sha256) {
-    await forget(this.#name(sha256));
   }
 
   /**

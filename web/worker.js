@@ -183,14 +183,14 @@ async function assemble({ name, files, sha256, keep_as }, data) {
 /**
  * With what is `known` of a model from an earlier visit; where that fails, as if nothing were.
  * @template T
- * @param {object | null} known
+ * @param {string | null} known as JSON
  * @param {(derived: object | null) => T} attempt
  * @param {() => Promise<void>} keepWhatIsFound
  */
 function assembled(known, attempt, keepWhatIsFound) {
   if (known !== null) {
     try {
-      return attempt(known);
+      return attempt(JSON.parse(known));
     } catch {
       // Whatever it was, nothing needs it.
     }

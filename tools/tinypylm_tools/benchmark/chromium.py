@@ -38,7 +38,6 @@ class Chromium:
     """A running browser without a window; make one with `open_chromium`."""
 
     socket: ClientConnection
-    version: str
     _numbers: Iterator[int] = field(default_factory=count)
 
     def open(self, address: str, before: str = "", private: bool = True) -> Page:
@@ -53,6 +52,10 @@ class Chromium:
         if error:
             raise ToolError(ErrorCode.RUNTIME_FAILED, f"{address} did not open: {error}", {"address": address})
         return page
+
+    def version(self) -> str:
+        product = str(self.send("Browser.getVersion")["product"])  # Chrome/156.0.8078.79
+        return product.partition("/")[2]
 
     def renderers(self) -> set[int]:
         """The ids of the processes of pages."""
@@ -126,7 +129,7 @@ def open_chromium() -> Iterator[Chromium]:
         try:
             address = _address(Path(profile) / _PORT_FILE, process)
             with library.sync.client.connect(address, max_size=None, compression=None) as socket:
-                yield _introduced(socket)
+                yield Chromium(socket)
         except (TimeoutError, library.exceptions.WebSocketException) as error:
             raise _failed(f"the browser does not answer ({error})") from error
         finally:
@@ -141,11 +144,6 @@ def _library() -> Any:
         raise ToolError(ErrorCode.MISSING_FILE, "the benchmark drives a browser through websockets, which is not "
                         "installed: pip install -e '.[test]'") from None
     return websockets
-
-
-def _introduced(socket: ClientConnection) -> Chromium:
-    browser = Chromium(socket, "")
-    return Chromium(socket, browser.send("Browser.getVersion")["product"].partition("/")[2])
 
 
 def _address(port_file: Path, process: subprocess.Popen[bytes]) -> str:

@@ -55,7 +55,7 @@ class Stage:
 
     @property
     def browser_name(self) -> str:
-        return f"Chromium {self.browser.version}"
+        return f"Chromium {self.browser.version()}"
 
     def compare(self, subject: Subject, threads: int, runs: int, say: Say) -> Comparison:
         """Turns of all engines. Raises ToolError where none of them can use so many threads, or one fails."""
