@@ -76,10 +76,13 @@ def refuses_what_the_table_leaves_out(desk: Desk, state: str) -> None:
 
 def test_every_request_in_every_state(new_desk: Callable[[str], Desk]):
     desk = new_desk("")
-    page, waiting = desk.page, Waiting()
-    page.reload(wait_until="commit")
+    page, waiting, python = desk.page, Waiting(), Waiting()
+    page.route("**/pyodide.asm.wasm", python)
+    with page.expect_request("**/pyodide.asm.wasm"):
+        page.reload(wait_until="commit")
     page.locator("#model-select:enabled").wait_for()  # its scripts have run
     refuses_what_the_table_leaves_out(desk, "booting")
+    python.end(page)
     desk.reaches("ready")
     refuses_what_the_table_leaves_out(desk, "ready")
 
