@@ -2,8 +2,7 @@
 // What Python has found about a model on an earlier visit, and would find again: kept on this device under the digests
 // of the runtime and of the model, and used only if its bytes have the SHA-256 that they were kept with.
 
-import { sha256Of } from "./digest.js";
-import { describedDigest, findKept, forget, keep, listKept } from "./kept.js";
+import { findKept, forget, intactBytes, keepInstead } from "./kept.js";
 
 const FOLDER = "derived/";
 
@@ -29,10 +28,9 @@ export class DerivedFacts {
     const name = this.#name(sha256);
     const kept = await findKept(name);
     if (kept === undefined) return null;
-    const bytes = await kept.arrayBuffer();
-    if (await sha256Of(bytes) === describedDigest(kept)) return new TextDecoder().decode(bytes);
-    await forget(name);
-    return null;
+    const bytes = await intactBytes(kept);
+    if (bytes === null) await forget(name);
+    return bytes === null ? null : new TextDecoder().decode(bytes);
   }
 
   /**
@@ -41,11 +39,10 @@ export class DerivedFacts {
    * @param {string} label
    * @param {object} facts
    */
-  async keep(sha256, label, facts) {
-    const others = (await listKept()).filter(({ name }) => name.startsWith(FOLDER) && !name.startsWith(this.#folder));
-    await Promise.all(others.map(({ name }) => forget(name)));
-    const bytes = new TextEncoder().encode(JSON.stringify(facts));
-    await keep({ name: this.#name(sha256), label, bytes: bytes.length, sha256: await sha256Of(bytes) }, new Blob([bytes]));
+  keep(sha256, label, facts) {
+    const { buffer } = new TextEncoder().encode(JSON.stringify(facts));
+    const isOld = (/** @type {string} */ name) => name.startsWith(FOLDER) && !name.startsWith(this.#folder);
+    return keepInstead({ name: this.#name(sha256), label }, buffer, isOld);
   }
 
   /** @param {string} sha256 */

@@ -6,6 +6,9 @@
 const CACHE = "tinypylm";
 const FOLDER = new URL("kept/", import.meta.url).href;
 
+import { sha256Of } from "./digest.js";
+import { release } from "./release.js";
+
 /** @typedef {{name: string, label: string, bytes: number, sha256: string}} Kept */
 
 /**
@@ -26,6 +29,30 @@ export function findKept(name) {
   return inCache((cache) => cache.match(FOLDER + name), undefined);
 }
 
+/**
+ * Puts `bytes`, which are empty afterwards, in the place of all whose name is `old`.
+ * @param {{name: string, label: string}} description
+ * @param {ArrayBuffer} bytes
+ * @param {(name: string) => boolean} old
+ */
+export async function keepInstead({ name, label }, bytes, old) {
+  const others = (await listKept()).filter((kept) => old(kept.name));
+  await Promise.all(others.map((kept) => forget(kept.name)));
+  const sha256 = await sha256Of(bytes);
+  const body = new Blob([bytes]);
+  release(bytes);
+  await keep({ name, label, bytes: body.size, sha256 }, body);
+}
+
+/**
+ * The bytes of an entry; null if they have changed since they were kept.
+ * @param {Response} response
+ */
+export async function intactBytes(response) {
+  const bytes = await response.arrayBuffer();
+  return await sha256Of(bytes) === response.headers.get("X-SHA-256") ? bytes : null;
+}
+
 /** @param {string} name */
 export function forget(name) {
   return inCache((cache) => cache.delete(FOLDER + name), false);
@@ -38,11 +65,6 @@ export function listKept() {
     const responses = await Promise.all(own.map(async (key) => describe(key.url, await cache.match(key))));
     return responses.flat();
   }, []);
-}
-
-/** @param {Response} response */
-export function describedDigest(response) {
-  return response.headers.get("X-SHA-256");
 }
 
 /**

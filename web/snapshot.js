@@ -3,7 +3,7 @@
 // made from, and used only if its bytes have the SHA-256 that they were kept with.
 
 import { sha256Of } from "./digest.js";
-import { describedDigest, forget, keep, listKept } from "./kept.js";
+import { intactBytes, keepInstead } from "./kept.js";
 import { release } from "./release.js";
 import { packed } from "./snapshot-pages.js";
 
@@ -25,8 +25,8 @@ export async function snapshotName(files) {
  * @param {Response} response
  */
 export async function readKept(response) {
-  const bytes = await response.arrayBuffer();
-  if (await sha256Of(bytes) !== describedDigest(response)) throw new Error("the snapshot has changed since it was kept");
+  const bytes = await intactBytes(response);
+  if (bytes === null) throw new Error("the snapshot has changed since it was kept");
   return bytes;
 }
 
@@ -54,11 +54,6 @@ export function keepMemory(name, memory) {
  * @param {string} name
  * @param {ArrayBuffer} bytes
  */
-export async function keepSnapshot(name, bytes) {
-  const others = (await listKept()).filter((kept) => kept.name.startsWith(FOLDER));
-  await Promise.all(others.map((kept) => forget(kept.name)));
-  const sha256 = await sha256Of(bytes);
-  const body = new Blob([bytes]);
-  release(bytes);
-  await keep({ name, label: "Python, started", bytes: body.size, sha256 }, body);
+export function keepSnapshot(name, bytes) {
+  return keepInstead({ name, label: "Python, started" }, bytes, (other) => other.startsWith(FOLDER));
 }

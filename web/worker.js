@@ -262,7 +262,7 @@ async function rehearse() {
   const before = requests;
   for (let n = 0; n < REHEARSALS && requests === before; n++) {
     await nextTask();
-    if (ask("derive", {}).derived === null) return;
+    if (!ask("rehearse", {}).rehearsed) return;
   }
 }
 

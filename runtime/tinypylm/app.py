@@ -59,7 +59,7 @@ class App:
             "reset": self._reset, "free": self._free, "diagnostics": self._diagnostics, "calibrate": self._calibrate,
             "network_rates": self._network_rates, "tokenize": self._tokenize, "detokenize": self._detokenize,
             "validate_adapter": self._validate_adapter, "apply_adapter": self._apply_adapter,
-            "detach_adapters": self._detach_adapters, "derive": self._derive,
+            "detach_adapters": self._detach_adapters, "rehearse": self._rehearse, "derive": self._derive,
         }
 
     def request(self, method: str, params_json: str, data: FileBytes = b"", model: FileBytes | None = None) -> str:
@@ -99,6 +99,9 @@ class App:
         file = HashedFile(model, cast(str, params["sha256"]), derived.tensor_checksum if derived else None)
         return {**assemble(self._session, cast(str, params["name"]), files, kv_cache_option(self._kv_cache), file,
                            derived.module if derived else None)}
+
+    def _rehearse(self, params: Params, data: Buffer) -> Answer:
+        return {"rehearsed": self._session.rehearse()}
 
     def _derive(self, params: Params, data: Buffer) -> Answer:
         """Null where no model is loaded that was assembled."""

@@ -5,7 +5,6 @@ The same walk serves `tinypylm verify` and the page. Nothing is fetched here, an
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,7 +90,7 @@ def verify_plan(name: str, registry: bytes | memoryview, plan: bytes | memoryvie
         pin = _pin_of(fields(entry["plan"]))
         if pin.path != path_of("plan", name):
             raise _disorder("path", pin.path, path_of("plan", name))
-        _check_bytes(_hashed(plan), pin, "plan")
+        _check_bytes(HashedFile.of(plan), pin, "plan")
         body = records.load(plan, RecordKind.MODULE_PLAN)
         pins = _check_plan(entry, body) | {"plan": pin}
     return Planned(entry, body, pinned_ledger, pins)
@@ -154,16 +153,12 @@ def verify_assembly(
     walk.passed(PLAN_PHASE, "plan", f"{planned.plan['planned_fetch_count']} fetches")
     with _named(PLAN_PHASE, "files"):
         _check_components(files if model is None else {**files, "model": b""}, components(len(planned.stack)))
-    parsed = walk.model(model or _hashed(files["model"]))
+    parsed = walk.model(model or HashedFile.of(files["model"]))
     walk.evidence()
     walk.family()
     for index in range(len(planned.stack)):
         walk.adapter(index)
     return Assembly(planned, parsed, walk.records, tuple(walk.steps))
-
-
-def _hashed(data: bytes | memoryview) -> HashedFile:
-    return HashedFile(data, hashlib.sha256(data).hexdigest())
 
 
 class _Walk:
@@ -234,14 +229,14 @@ class _Walk:
         with _named(phase, step):
             for part, kind in _ADAPTER_KINDS.items():
                 self._load(f"{step}-{part}", kind)
-            package = _hashed(self.files[f"{step}-package"])
+            package = HashedFile.of(self.files[f"{step}-package"])
             _check_bytes(package, self.planned.pins[f"{step}-package"], f"{step}-package")
             chain.check_adapter(self.records, index, self.planned.entry)
         self._say(phase, f"{step}-manifest")
 
     def _load(self, component: str, kind: RecordKind) -> None:
         data = self.files[component]
-        _check_bytes(_hashed(data), self.planned.pins[component], component)
+        _check_bytes(HashedFile.of(data), self.planned.pins[component], component)
         self.records[component] = records.load(data, kind)
 
     def _say(self, phase: str, component: str) -> None:

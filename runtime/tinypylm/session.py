@@ -128,12 +128,18 @@ class Session:
         self.state = self._after(Event.LOADED)
         return self.diagnostics()
 
+    def rehearse(self) -> bool:
+        """Emits the loaded model's module once more and forgets it; False where there is none. Nothing changes."""
+        if self._model is None:
+            return False
+        _emitted(self._model.engine)
+        return True
+
     def derived(self) -> Derived | None:
         """Of the loaded model, its module emitted once more; None where there is none, or nobody knew its checksum."""
         if self._model is None or self._model.tensor_checksum is None:
             return None
-        engine = self._model.engine
-        return Derived(self._model.tensor_checksum, emit(engine.model, engine.plan, engine.threads))
+        return Derived(self._model.tensor_checksum, _emitted(self._model.engine))
 
     def start(
         self, prompt: str, options: SamplingOptions, recording: Recording | None = None, top_logprobs: int | None = None
@@ -358,3 +364,7 @@ class Session:
         if self._model:
             self._model.engine.free()
         self._model = self._generation = self._failure = self.finish_reason = None
+
+
+def _emitted(engine: Engine) -> bytes:
+    return emit(engine.model, engine.plan, engine.threads)

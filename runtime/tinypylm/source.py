@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -27,6 +28,10 @@ class HashedFile:
     data: FileBytes
     sha256: str
     tensor_checksum: str | None = None
+
+    @classmethod
+    def of(cls, data: bytes | memoryview) -> HashedFile:
+        return cls(data, hashlib.sha256(data).hexdigest())
 
 
 def source_of(data: FileBytes) -> Source:

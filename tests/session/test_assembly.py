@@ -78,6 +78,22 @@ def test_a_file_that_is_another_one_is_refused_with_its_phase_and_the_session_st
     assert logits(session) == before
 
 
+def test_a_rehearsal_changes_nothing_and_needs_a_model(session: Session, shelf: Shelf):
+    assert not session.rehearse()
+    assert session.last_error_code is None
+    assemble(session, STACKED, files_of(shelf, STACKED))
+    found = logits(session)
+    before = session.diagnostics()
+    assert session.rehearse()
+    assert session.diagnostics() == before
+    assert logits(session) == found
+
+
+def test_a_model_that_nothing_speaks_for_is_rehearsed_too(session: Session, shelf: Shelf):
+    session.load(files_of(shelf, BASE)["model"])
+    assert session.rehearse()
+
+
 def test_deriving_changes_nothing_and_needs_an_assembled_model(session: Session, shelf: Shelf):
     assert session.derived() is None
     assert session.last_error_code is None

@@ -57,7 +57,7 @@ def test_an_address_where_nobody_listens_is_said(opened: Chromium) -> None:
 def test_an_element_that_does_not_come_is_said(
     opened: Chromium, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chromium, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(chromium, "ELEMENT_SECONDS", 0.2)
     page = opened.open(server)
     with pytest.raises(ToolError, match="#nothing"):
         page.wait_for("#nothing")

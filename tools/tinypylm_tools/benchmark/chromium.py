@@ -1,8 +1,8 @@
 """Chromium as a visitor has it: driven without an inspector of the network.
 
-Playwright always turns one on, and then each response stays in the page's process, encoded in base64: 32 MB more for a
-page of ours, and time. This speaks the DevTools protocol itself (chromedevtools.github.io, version 1.3), and of it only
-what opens a page, asks it and closes it.
+Playwright always turns one on, and then each response stays in the page's process, encoded in base64: tens of megabytes
+for a page of ours, and time. This speaks the DevTools protocol itself (chromedevtools.github.io, version 1.3), and
+only what opens a page, asks it and closes it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
 
 START_SECONDS = 60.0
-ANSWER_SECONDS = 600.0
+_ANSWER_SECONDS = 600.0
+ELEMENT_SECONDS = 600.0
 _POLL_SECONDS = 0.05
 _PORT_FILE = "DevToolsActivePort"
 # Several pages are open at once; none is a background one.
@@ -67,7 +68,7 @@ class Chromium:
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters}
         self.socket.send(json.dumps(message if session is None else message | {"sessionId": session}))
-        while (answer := json.loads(self.socket.recv(ANSWER_SECONDS))).get("id") != number:
+        while (answer := json.loads(self.socket.recv(_ANSWER_SECONDS))).get("id") != number:
             pass  # events of pages
         if "error" in answer:
             raise _failed(f"{method}: {answer['error']['message']}")
@@ -97,10 +98,10 @@ class Page:
 
     def wait_for(self, selector: str) -> None:
         """Until an element is there. Raises ToolError where it does not come."""
-        ends = time.monotonic() + ANSWER_SECONDS
+        ends = time.monotonic() + ELEMENT_SECONDS
         while not self.evaluate("(selector) => document.querySelector(selector) !== null", selector):
             if time.monotonic() > ends:
-                raise _failed(f"nothing in it was {selector} within {ANSWER_SECONDS:.0f} seconds")
+                raise _failed(f"nothing in it was {selector} within {ELEMENT_SECONDS:.0f} seconds")
             time.sleep(_POLL_SECONDS)
 
     def choose_file(self, selector: str, path: Path) -> None:

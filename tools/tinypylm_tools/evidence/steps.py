@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -219,7 +218,7 @@ def missing_steps(folder: Folder, name: str, model: Path) -> tuple[str, ...]:
         records_of_it = EVIDENCE[: EVIDENCE.index(step) + 1]
         try:
             bodies = {component: folder.load(component, name) for component in ("manifest", *records_of_it)}
-            chain.check_manifest(bodies, HashedFile(data, hashlib.sha256(data).hexdigest()))
+            chain.check_manifest(bodies, HashedFile.of(data))
             _check(bodies, *records_of_it)
         except (ToolError, ProvenanceError):
             continue

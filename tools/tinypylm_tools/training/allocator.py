@@ -9,8 +9,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 
 
 def keep_memory() -> None:
-    """Has glibc keep freed blocks, of any size, for the next one. Without it each comes from the system as new pages,
-    which took an eighth of a step. Other systems' allocators are left alone."""
+    """Has glibc keep freed blocks, of any size, for the next one. Without it each comes from the system as new pages.
+    Other systems' allocators are left alone."""
     if platform.libc_ver()[0] != "glibc":
         return
     library = ctypes.CDLL(None)

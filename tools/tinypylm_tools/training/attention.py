@@ -1,7 +1,7 @@
 """Causal attention whose gradients are quick on a CPU that multiplies matrices of bf16 (AMX).
 
-torch's own backward works in small blocks there; in a piece of rows at a time, compiled, it took a third of the time
-at 256 tokens and a fifth at 128 (2 cores, torch 2.13). The formulas: Dao and others, FlashAttention, 2022, section B.2.
+torch's own backward works in small blocks there; this one in pieces of many rows, compiled. The formulas: Dao and
+others, FlashAttention, 2022, section B.2.
 """
 
 from __future__ import annotations

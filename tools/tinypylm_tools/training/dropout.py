@@ -1,6 +1,6 @@
 """Dropout whose choices are a function of a seed: the same in compiled code, in torch's own and on a GPU.
 
-They are drawn before a network is run and are inputs of it. Torch draws inside, which takes a tenth of a step on a CPU.
+They are drawn before a network is run and are inputs of it; torch draws inside, which is slow on a CPU.
 """
 
 from __future__ import annotations

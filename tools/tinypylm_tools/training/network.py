@@ -62,15 +62,19 @@ def _partners(config: ModelConfig) -> Tensor:
 
 def logits(config: ModelConfig, weights: Weights, turn: Turn, ids: Tensor, factors: Tensor | None = None) -> Tensor:
     """f[rows, length, vocab_size]: what is predicted behind each of ids[rows, length]; `factors` are dropout's."""
-    dropout = iter(factors) if factors is not None else repeat(1.0)
+    dropout = iter(factors) if factors is not None else repeat(None)
     turn = turn[0][: ids.shape[1]], turn[1][: ids.shape[1]], turn[2]
-    x = functional.embedding(ids, weights[Role.TOK_EMBEDDINGS, None]) * next(dropout)
+    x = _dropped(functional.embedding(ids, weights[Role.TOK_EMBEDDINGS, None]), next(dropout))
     for layer in range(config.n_layers):
-        attended = x + _attention(config, weights, x, layer, turn) * next(dropout)
+        attended = x + _dropped(_attention(config, weights, x, layer, turn), next(dropout))
         added = _mlp(config, weights, x if config.parallel_residual else attended, layer)
-        x = attended + added * next(dropout)
+        x = attended + _dropped(added, next(dropout))
     output = Role.TOK_EMBEDDINGS if config.tied_embeddings else Role.OUTPUT
     return functional.linear(_norm(config, weights, x, Role.FINAL_NORM, None), weights[output, None])
+
+
+def _dropped(x: Tensor, factors: Tensor | None) -> Tensor:
+    return x if factors is None else x * factors
 
 
 def nats(found: Tensor, targets: Tensor, reduction: str = "sum") -> Tensor:
