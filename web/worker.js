@@ -73,8 +73,8 @@ import { Vendored } from "./vendored.js";
  * @typedef {import("./python.js").Python} Python
  */
 
-const BATCH_MS = 16;
-const POST_MS = 2;
+const BATCH_MS = 50;
+const POST_MS = 4;
 const REHEARSALS = 25;
 
 /** @type {Python | null} */
@@ -298,7 +298,7 @@ let posted_at = 0;
 
 /**
  * Called by Python for every token of a generation, as soon as it is chosen. A message costs both its ends more than a
- * token does, so tokens of the same two milliseconds share one; the first goes out alone.
+ * token does, so tokens of the same four milliseconds share one; the first goes out alone.
  * @param {number} id
  * @param {string} text
  * @param {number} logprob

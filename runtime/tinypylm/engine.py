@@ -17,6 +17,7 @@ from tinypylm.format import Model
 from tinypylm.hosts import Export, Host, Instance
 from tinypylm.kernels import sampling
 from tinypylm.kernels import threads as job
+from tinypylm.kernels.log_sum_exp import log_sum_exp
 from tinypylm.lost_helpers import watched
 from tinypylm.memory import (
     CANDIDATE_HEADER_BYTES,
@@ -26,6 +27,7 @@ from tinypylm.memory import (
     MemoryPlan,
     aligned,
     plan_memory,
+    segment_count,
 )
 from tinypylm.source import FileBytes
 from tinypylm.wasm.binary import MemoryImport
@@ -114,10 +116,10 @@ def _emit_sampling(module: ModuleBuilder, vocab_size: int, plan: MemoryPlan) -> 
     parts = {
         "sift": sift, "adjusted": adjusted,
         "offer": module.add(sampling.offer, "offer", {"sift": sift, "adjusted": adjusted}),
-        "log_sum_exp": module.add(sampling.log_sum_exp, "log_sum_exp", {"n": vocab_size}),
+        "log_sum_exp": module.add(log_sum_exp, "log_sum_exp", {"segments": segment_count(vocab_size)}),
     }
-    places = {f"{name}_at": plan.regions[region].address
-              for name, region in (("logits", "logits"), ("seen", "seen"), ("out", "candidates"))}
+    places = {f"{name}_at": plan.regions[name].address for name in ("logits", "segments", "seen")}
+    places["out_at"] = plan.regions["candidates"].address
     module.add(sampling.candidates, "candidates", {"n": vocab_size, **places, **parts}, export=True)
 
 

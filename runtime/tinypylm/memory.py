@@ -21,6 +21,9 @@ MAX_THREADS = 4
 PRIVATE_REGIONS = ("normed", "codes", "code_scale", "cosines", "sines")
 """Scratch that each thread fills for itself: a copy for every thread, one after the other."""
 
+SEGMENT_LOGITS = 512
+"""Logits that are summed up as one, for what the whole vocabulary's sum and its best tokens are found from."""
+
 MAX_CANDIDATES = 1024
 CANDIDATE_HEADER_BYTES = 16
 ENGINE_MEMORY_BUDGET_BYTES = 268_435_456
@@ -145,9 +148,20 @@ def _scratch_floats(config: ModelConfig) -> dict[str, int]:
     }
 
 
+def segment_count(vocab_size: int) -> int:
+    """Segments of the logits, the last one perhaps shorter."""
+    return -(-vocab_size // SEGMENT_LOGITS)
+
+
+def sums_offset(vocab_size: int) -> int:
+    """Where the segments' sums begin behind their largest logits, in bytes: both are f32, up to whole vectors."""
+    return 4 * aligned(segment_count(vocab_size), 4)
+
+
 def _sampling_bytes(config: ModelConfig) -> dict[str, int]:
     return {
         "logits": 4 * aligned(config.vocab_size, 4),
+        "segments": 2 * sums_offset(config.vocab_size),
         "seen": aligned(config.vocab_size, 4), "candidates": CANDIDATE_HEADER_BYTES + 12 * MAX_CANDIDATES,
         "control": _CONTROL_BYTES,
     }

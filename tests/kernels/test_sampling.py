@@ -1,6 +1,8 @@
-"""The candidate scan, against sorting in NumPy."""
+"""The candidate scan and the sum over the vocabulary, against sorting and adding in NumPy."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.kernels.bench import Workbench
 from tests.reference import kernels as reference
-from tinypylm.kernels import sampling
+from tinypylm.kernels import log_sum_exp, sampling
+from tinypylm.memory import segment_count, sums_offset
 
 
 class Scan:
@@ -19,12 +22,14 @@ class Scan:
         self.n, self.bench = n, Workbench()
         b = self.bench
         self.logits, self.seen, self.out = b.room(4 * n + 16), b.room(n + 16), b.room(16 + 12 * (n + 3))
+        self.segments, self.count = b.room(2 * sums_offset(n)), segment_count(n)
         sift = b.add(sampling.sift, "sift")
         adjusted = b.add(sampling.adjusted, "adjusted")
         offer = b.add(sampling.offer, "offer", sift=sift, adjusted=adjusted)
-        total = b.add(sampling.log_sum_exp, "log_sum_exp", n=n)
-        b.add(sampling.candidates, n=n, logits_at=self.logits, seen_at=self.seen, out_at=self.out,
-              sift=sift, adjusted=adjusted, offer=offer, log_sum_exp=total)
+        b.add(log_sum_exp.summarise, "summarise", n=n)
+        total = b.add(log_sum_exp.log_sum_exp, "log_sum_exp", segments=segment_count(n))
+        b.add(sampling.candidates, n=n, logits_at=self.logits, seen_at=self.seen, segments_at=self.segments,
+              out_at=self.out, sift=sift, adjusted=adjusted, offer=offer, log_sum_exp=total)
         b.start()
 
     def run(self, logits: np.ndarray, seen: set[int], k: int, temperature: float, penalty: float):
@@ -32,10 +37,15 @@ class Scan:
         marks[list(seen)] = 1
         self.bench.instance.write(self.logits, logits.astype(np.float32).tobytes())
         self.bench.instance.write(self.seen, marks.tobytes())
+        self.summarise(0, self.count)
         total = self.bench.run(k, temperature, penalty)
         padded = -(-k // 4) * 4
         at = [self.out + 16 + 4 * padded * i for i in range(3)]
         return self.bench.read(at[0], k, np.int32), self.bench.read(at[1], k), self.bench.read(at[2], k), total
+
+    def summarise(self, first: int, end: int) -> None:
+        sums = self.segments + sums_offset(self.n)
+        self.bench.run(self.logits, self.segments, sums, first, end, name="summarise")
 
     def check(self, logits: np.ndarray, seen: set[int], k: int, temperature: float, penalty: float) -> None:
         ids, best, weights, total = self.run(logits, seen, k, temperature, penalty)
@@ -46,7 +56,7 @@ class Scan:
         assert total == pytest.approx(wanted[3], rel=1e-5, abs=1e-5)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 258, 1027])
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 7, 258, 512, 513, 1027, 2048])
 def test_the_best_come_first_whatever_the_size(n: int) -> None:
     scan, rng = Scan(n), np.random.default_rng(n)
     for k in {1, min(2, n), n // 2 or 1, n - 1 or 1, n}:
@@ -70,7 +80,30 @@ def test_without_a_penalty_seen_tokens_stay_as_they_are() -> None:
     scan.check(logits, set(range(50)), 10, temperature=1.0, penalty=1.0)
 
 
-@pytest.mark.parametrize("n", [3, 16, 39])
+@pytest.mark.parametrize("penalty", [0.5, 1.0, 2.0])
+def test_tokens_are_found_in_every_segment(penalty: float) -> None:
+    """Also where a seen token's logit is not its segment's largest, but becomes so."""
+    scan, rng = Scan(2600), np.random.default_rng(8)
+    for place in (0, 511, 512, 1023, 1024, 2047, 2048, 2599):
+        logits = rng.standard_normal(2600)
+        logits[place] = 9.0
+        scan.check(logits, {place, (place + 7) % 2600}, 3, temperature=1.0, penalty=penalty)
+        logits[place] = 3.0
+        scan.check(logits, {place}, 1, temperature=1.0, penalty=penalty)
+
+
+def test_the_sum_is_the_same_however_threads_divide_the_segments() -> None:
+    scan = Scan(2602)
+    logits = np.random.default_rng(9).standard_normal(2602) * 4
+    *_, whole = scan.run(logits, set(), 1, 1.0, 1.0)
+    for edges in ([0, 1, 6], [0, 2, 4, 5, 6], [0, 6, 6]):
+        scan.bench.instance.write(scan.segments, bytes(2 * sums_offset(2602)))
+        for first, end in reversed(list(pairwise(edges))):
+            scan.summarise(first, end)
+        assert scan.bench.run(1, 1.0, 1.0) == whole
+
+
+@pytest.mark.parametrize("n", [3, 16, 39, 530])
 def test_the_largest_logit_is_found_wherever_it_stands(n: int) -> None:
     """Exponentials of differences from any other one would be infinite."""
     scan = Scan(n)
@@ -82,10 +115,10 @@ def test_the_largest_logit_is_found_wherever_it_stands(n: int) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("place", [0, 5, 10, 15, 255, 258 - 1])
+@pytest.mark.parametrize("place", [0, 5, 10, 15, 255, 511, 512, 770 - 1])
 def test_a_logit_that_is_not_finite_shows_in_the_total(bad: float, place: int) -> None:
-    scan = Scan(258)
-    logits = np.zeros(258, np.float32)
+    scan = Scan(770)
+    logits = np.zeros(770, np.float32)
     logits[place] = bad
     *_, total = scan.run(logits, set(), 5, 1.0, 1.0)
     assert np.isnan(total)

@@ -13,8 +13,17 @@ from tinypylm.config import DType, Role
 from tinypylm.families import sharing
 from tinypylm.families.sharing import HEADS, PRIVATE, TOKENS, Sharing
 from tinypylm.format import Model
-from tinypylm.kernels import activation, attention, embedding, half, linear, norm, rotary, threads
-from tinypylm.memory import CHUNK_TOKENS, KVCache, MemoryPlan, cache_layer_bytes, padded_context, padded_head_dim
+from tinypylm.kernels import activation, attention, embedding, half, linear, log_sum_exp, norm, rotary, threads
+from tinypylm.memory import (
+    CHUNK_TOKENS,
+    KVCache,
+    MemoryPlan,
+    cache_layer_bytes,
+    padded_context,
+    padded_head_dim,
+    segment_count,
+    sums_offset,
+)
 from tinypylm.wasm.kernel import Function, Kernel, ModuleBuilder, Ptr
 from tinypylm.wasm.values import Value, f32, i32
 
@@ -160,8 +169,18 @@ class Network:
             self.k.call(kernel, self.row(out, t), values, *part)
 
     def logits(self, x: str) -> None:
-        """logits = Wout x, Wout = the embedding table where they are tied."""
+        """logits = Wout x, Wout = the embedding table where they are tied; segments = what they come to."""
         self.linear("logits", Role.TOK_EMBEDDINGS if self.config.tied_embeddings else Role.OUTPUT, None, x)
+        self._summarise_logits()
+
+    def _summarise_logits(self) -> None:
+        """segments = the largest logit and the sum of exponentials of each segment."""
+        vocab_size, region = self.config.vocab_size, "segments"
+        kernel = self.kernel(log_sum_exp.summarise, "summarise", n=vocab_size)
+        count = segment_count(vocab_size)
+        self._sharing.use(sharing.rows(count), writes=[region], whole=["logits"])
+        part = self._sharing.part(self.k, self.thread, count, unit=1)
+        self.k.call(kernel, self.row("logits"), self.row(region), self.row(region) + sums_offset(vocab_size), *part)
 
     def _encode(self, x: str, cols: int, dtype: DType) -> str:
         """The region that holds the i16 codes of `x`, computed unless it holds them already."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinypylm.config import DType
-from tinypylm.kernels.exponential import exp, normal_tail
+from tinypylm.kernels.exponential import COUNTS_IN_ONES, exp, normal_tail
 from tinypylm.wasm.kernel import Kernel, Ptr
 from tinypylm.wasm.values import f32, i32
 from tinypylm.wasm.vectors import f32x4, i16x8, i32x4
@@ -23,17 +23,27 @@ def quantise(k: Kernel, codes: Ptr, scale: Ptr, x: Ptr, *, n: int, dtype: DType)
     nonzero = largest > 0.0
     factor = k.let(f32x4.splat(k.select(nonzero, largest_code / largest, f32.const(0.0))))
     with k.range(n, step=32) as i:
-        rounded = [k.let(i32x4.truncate((x.f32x4[i, 4 * j] * factor).nearest())) for j in range(8)]
+        rounded = [_rounded(k, x.f32x4[i, 4 * j] * factor) for j in range(8)]
         vectors = _transposed(k, rounded) if dtype is DType.Q4_0 else rounded
         for j in range(4):
             codes.i16x8[i, 8 * j] = i16x8.narrow(vectors[2 * j], vectors[2 * j + 1])
 
 
+def _rounded(k: Kernel, v: f32x4) -> i32x4:
+    """The nearest whole numbers, half to even, of magnitudes below 2^22."""
+    return k.let((v + COUNTS_IN_ONES).view(i32x4) - _BITS_OF_ZERO)
+
+
+_BITS_OF_ZERO = 0x4B400000  # of COUNTS_IN_ONES
+
+
 def _largest_magnitude(k: Kernel, x: Ptr, n: int) -> f32:
-    lanes = k.var(f32x4.const(0.0))
+    """max|x|; NaN where there is one. Without their sign, floats have the order of their bits, and NaN comes last."""
+    lanes = k.var(i32x4.const(0))
     with k.range(n, step=4) as i:
-        lanes.set(lanes.max(abs(x.f32x4[i])))
-    return k.let(lanes.lane(0).max(lanes.lane(1)).max(lanes.lane(2).max(lanes.lane(3))))
+        lanes.set(lanes.max(abs(x.f32x4[i]).view(i32x4)))
+    magnitudes = k.let(lanes.view(f32x4))
+    return k.let(magnitudes.lane(0).max(magnitudes.lane(1)).max(magnitudes.lane(2).max(magnitudes.lane(3))))
 
 
 def _transposed(k: Kernel, rows: list[i32x4]) -> list[i32x4]:

@@ -13,6 +13,9 @@ from tinypylm.wasm.vectors import f32x4, i32x4
 SMALLEST_EXPONENT = -87.33654  # below this exp is 0: its result would not be a normal f32
 LARGEST_EXPONENT = 88.37626
 
+COUNTS_IN_ONES = 12_582_912.0
+"""1.5 * 2^23: near it f32 has the whole numbers only, so adding it rounds, half to even, what is below 2^22."""
+
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 0.693359375  # 10 bits, so that n * high is exact (Cody & Waite)
 _LN2_LOW = -2.12194440e-4
@@ -23,13 +26,14 @@ def exp(k: Kernel, x: f32x4) -> f32x4:
     """e^x in each lane; 0 below -87.34, e^88.37 above; NaN stays NaN. Cephes' polynomial (expf)."""
     x = k.let(x)
     clamped = k.let(x.pmax(SMALLEST_EXPONENT).pmin(LARGEST_EXPONENT))
-    n = k.let((clamped * _LOG2_E).nearest())
+    counted = k.let(clamped * _LOG2_E + COUNTS_IN_ONES)
+    n = k.let(counted - COUNTS_IN_ONES)
     r = k.let(clamped - n * _LN2_HIGH - n * _LN2_LOW)
     polynomial = k.constant(f32x4, _EXP_TERMS[0])
     for term in _EXP_TERMS[1:]:
         polynomial = polynomial * r + term
     mantissa = polynomial * (r * r) + r + 1.0
-    power = (i32x4.truncate(n) + 127) << 23
+    power = (counted.view(i32x4) << 23) + (127 << 23)  # the shift leaves n's lowest bits alone
     return k.let((mantissa * power.view(f32x4)).and_not(x < SMALLEST_EXPONENT))
 
 

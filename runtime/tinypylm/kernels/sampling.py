@@ -1,60 +1,12 @@
-"""From logits to the few candidates that a sampler looks at: log-sum-exp, repetition penalty, the k best in order."""
+"""From logits to the few candidates that a sampler looks at: repetition penalty, the k best in order."""
 
 from __future__ import annotations
 
-from tinypylm.kernels.exponential import exp, log
-from tinypylm.memory import CANDIDATE_HEADER_BYTES
+from tinypylm.kernels.exponential import exp
+from tinypylm.memory import CANDIDATE_HEADER_BYTES, SEGMENT_LOGITS, segment_count, sums_offset
 from tinypylm.wasm.kernel import Function, Kernel, Ptr
 from tinypylm.wasm.values import Value, f32, i32
 from tinypylm.wasm.vectors import f32x4
-
-
-def log_sum_exp(k: Kernel, logits: Ptr, *, n: int) -> f32:
-    """ln(sum(exp(logits))); NaN if any logit is NaN or infinite
-
-    logits: f32[n], with room for whole vectors behind; what stands there is set to -inf.
-    """
-    whole = n // 4 * 4
-    peak, spoiled = _largest(k, logits, whole)
-    for tail in range(whole, n):
-        peak.set(peak.max(logits.f32[tail]))
-        spoiled += logits.f32[tail] * 0.0
-    for behind in range(n, -(-n // 4) * 4):
-        logits.f32[behind] = float("-inf")
-    total = k.var(f32x4.const(0.0))
-    peaks = k.let(f32x4.splat(peak))
-    with k.range(n, step=4) as i:
-        total += exp(k, logits.f32x4[i] - peaks)
-    return peak + log(k, k.let(total.sum())) + spoiled
-
-
-def _largest(k: Kernel, logits: Ptr, whole: int) -> tuple[f32, f32]:
-    """The largest of `whole` logits, a multiple of 4, and 0, or NaN if one is NaN or infinite; to be changed further.
-
-    Several vectors at a time, because each result waits for the one before it.
-    """
-    largest = [k.var(f32x4.const(float("-inf"))) for _ in range(_VECTORS_AT_ONCE)]
-    taints = [k.var(f32x4.const(0.0)) for _ in range(_VECTORS_AT_ONCE)]
-
-    def take(i: i32, vectors: int) -> None:
-        for j in range(vectors):
-            v = k.let(logits.f32x4[i, 4 * j])
-            largest[j].set(largest[j].pmax(v))
-            taints[j] += v * 0.0
-
-    stretched = whole // (4 * _VECTORS_AT_ONCE) * 4 * _VECTORS_AT_ONCE
-    with k.range(stretched, step=4 * _VECTORS_AT_ONCE) as i:
-        take(i, _VECTORS_AT_ONCE)
-    with k.range(whole, step=4, start=stretched) as i:
-        take(i, 1)
-    for j in range(1, _VECTORS_AT_ONCE):
-        largest[0].set(largest[0].max(largest[j]))
-        taints[0] += taints[j]
-    lanes = [largest[0].lane(i) for i in range(4)]
-    return k.var(lanes[0].max(lanes[1]).max(lanes[2].max(lanes[3]))), k.var(taints[0].sum())
-
-
-_VECTORS_AT_ONCE = 4
 
 
 def adjusted(k: Kernel, logits: Ptr, seen: Ptr, i: i32, penalty: f32) -> f32:
@@ -108,21 +60,22 @@ def offer(k: Kernel, ids: Ptr, best: Ptr, logits: Ptr, seen: Ptr, i: i32, size: 
 
 
 def candidates(k: Kernel, size: i32, temperature: f32, penalty: f32, *, n: int, logits_at: int, seen_at: int,
-               out_at: int, log_sum_exp: Function[Value], adjusted: Function[Value], sift: Function[Value],
-               offer: Function[Value]) -> f32:
+               segments_at: int, out_at: int, log_sum_exp: Function[Value], adjusted: Function[Value],
+               sift: Function[Value], offer: Function[Value]) -> f32:
     """The `size` best of n penalised logits, best first, and ln(sum(exp(raw logits))) as the result
 
     After a header of 16 bytes: ids i32[size], logits f32[size], weights f32[size] = exp((logit - best) / temperature),
-    each array padded to whole vectors. 1 <= size <= min(n, MAX_CANDIDATES); temperature > 0.
+    each array padded to whole vectors. 1 <= size <= min(n, MAX_CANDIDATES); temperature > 0. At segments_at stands
+    what `log_sum_exp.summarise` has found.
     """
-    logits, seen = k.at(logits_at), k.at(seen_at)
-    total = k.compute(log_sum_exp, logits)
+    logits, seen, largest = k.at(logits_at), k.at(seen_at), k.at(segments_at)
+    total = k.compute(log_sum_exp, largest, largest + sums_offset(n))
     assert isinstance(total, f32)
     padded = k.let((size + 3) & -4)
     ids = k.at(out_at + CANDIDATE_HEADER_BYTES)
     best = ids + k.let(padded << 2)
     _fill(k, ids, best, logits, seen, size, penalty, adjusted, sift)
-    _scan(k, ids, best, logits, seen, size, penalty, n, offer)
+    _scan(k, ids, best, logits, seen, largest, size, penalty, n, offer)
     _sort(k, ids, best, size, sift)
     weights = best + k.let(padded << 2)
     first, divisor = k.let(f32x4.splat(best.f32[0])), k.let(f32x4.splat(temperature))
@@ -144,19 +97,31 @@ def _fill(k: Kernel, ids: Ptr, best: Ptr, logits: Ptr, seen: Ptr, size: i32, pen
         at.set(at - 1)
 
 
-def _scan(k: Kernel, ids: Ptr, best: Ptr, logits: Ptr, seen: Ptr, size: i32, penalty: f32, n: int,
+def _scan(k: Kernel, ids: Ptr, best: Ptr, logits: Ptr, seen: Ptr, largest: Ptr, size: i32, penalty: f32, n: int,
           offer: Function[Value]) -> None:
-    """Offers the other tokens; four at a time are passed over if none can be better than the worst."""
+    """Offers the other tokens, but of segments only those whose largest logit is better than the worst."""
+    rewards = k.let(penalty < 1.0)  # then a token may be better than its logit
+    with k.range(segment_count(n)) as s:
+        start = k.let(s * SEGMENT_LOGITS)
+        with k.when((largest.f32[s] > best.f32[0]) | rewards):
+            first = k.let(k.select(start < size, size, start))
+            end = k.let(k.select(start < n - SEGMENT_LOGITS, start + SEGMENT_LOGITS, i32.const(n)))
+            _scan_segment(k, ids, best, logits, seen, first, end, size, penalty, offer)
+
+
+def _scan_segment(k: Kernel, ids: Ptr, best: Ptr, logits: Ptr, seen: Ptr, first: i32, end: i32, size: i32, penalty: f32,
+                  offer: Function[Value]) -> None:
+    """Tokens first <= i < end; four at a time are passed over if none can be better than the worst."""
     penalised = k.let(0 - i32.apply("f32.ne", penalty, f32.const(1.0)))
-    i = k.var(size)
+    i = k.var(first)
     with k.loop() as leave:
-        leave(i + 4 > n)
+        leave(i + 4 > end)
         larger = (logits.f32x4[i] > f32x4.splat(best.f32[0])).any_true()
         with k.when(larger | (seen.i32_bytes[i] & penalised)):
             for lane in range(4):
                 k.call(offer, ids, best, logits, seen, i + lane, size, penalty)
         i += 4
-    with k.range(n, start=i) as tail:
+    with k.range(end, start=i) as tail:
         k.call(offer, ids, best, logits, seen, tail, size, penalty)
 
 

@@ -20,7 +20,8 @@ from tinypylm.wasm.values import Value, i32
 EPOCH, ARRIVED, PASSED, JOB, COUNT, POSITION, LOST = range(0, 28, 4)
 QUIT, RUN_FORWARD, RUN_PROJECT = range(3)
 RUN_STEP = RUN_FORWARD | RUN_PROJECT
-_LOOKS = 100_000  # about 100 microseconds: longer than Python takes from one token to the next
+_LOOKS_AT_PEERS = 100_000  # about 100 microseconds
+_LOOKS_FOR_A_JOB = 500_000  # longer than sampling, Python and a message take from one token to the next
 PATIENCE_NS = 10_000_000_000  # a helper that is this late is dead
 
 
@@ -34,15 +35,15 @@ def barrier(k: Kernel, thread: i32, *, control_at: int, threads: int) -> None:
         atomic_store(k, control, PASSED, passed + 1)
         notify(k, control, PASSED)
     with k.otherwise():
-        _await_change(k, control, PASSED, passed, thread)
+        _await_change(k, control, PASSED, passed, thread, _LOOKS_AT_PEERS)
 
 
-def _await_change(k: Kernel, control: Ptr, word: int, known: i32, thread: i32) -> None:
+def _await_change(k: Kernel, control: Ptr, word: int, known: i32, thread: i32, most_looks: int) -> None:
     """Returns when a word of the control block is no longer `known`. Only thread 0 can lose its patience."""
     looks = k.var(i32.const(0))
     with k.loop() as leave:
         leave(atomic_load(control, word).differs(known))
-        with k.when(looks > _LOOKS):
+        with k.when(looks > most_looks):
             with k.when(atomic_load(control, LOST)):
                 k.trap()
             late = wait(k, control, word, known, PATIENCE_NS)
@@ -67,7 +68,7 @@ def serve(k: Kernel, thread: i32, *, control_at: int, forward: Function[Value], 
     control = k.at(control_at)
     seen = k.var(i32.const(0))
     with k.loop() as leave:
-        _await_change(k, control, EPOCH, seen, thread)
+        _await_change(k, control, EPOCH, seen, thread, _LOOKS_FOR_A_JOB)
         seen += 1
         job = k.let(control.i32[JOB // 4])
         leave(job.equals(QUIT))

@@ -100,6 +100,10 @@ class i32x4(v128):
         """The sign comes in from above."""
         return i32x4.apply("i32x4.shr_s", self, i32.const(bits))
 
+    def max(self, other: i32x4) -> i32x4:
+        """Of each lane the larger one, as signed integers."""
+        return i32x4.apply("i32x4.max_s", self, other)
+
     def __gt__(self, other: int) -> i32x4:
         return i32x4.apply("i32x4.gt_s", self, self._operand(other))
 
