@@ -59,8 +59,8 @@ def pair(mine: int, other: int) -> JsonObject:
 
 
 @pytest.mark.parametrize(("pairs", "word"), [
-    ([pair(6, 0), pair(0, 0)], "better"), ([pair(0, 6), pair(0, 0)], "worse"), ([pair(5, 0), pair(0, 5)], "not shown"),
-    ([pair(9, 1), pair(6, 0)], "better"), ([pair(9, 1), pair(0, 6)], "not shown"),
+    ([pair(7, 0), pair(0, 0)], "better"), ([pair(0, 7), pair(0, 0)], "worse"), ([pair(6, 0), pair(0, 6)], "not shown"),
+    ([pair(9, 1), pair(7, 0)], "better"), ([pair(9, 1), pair(0, 7)], "not shown"),
     ([pair(7, 3), pair(3, 3)], "not shown"),
 ])
 def test_a_verdict_is_better_or_worse_only_where_nothing_speaks_against_it(pairs: list[JsonObject], word: str) -> None:

@@ -45,4 +45,4 @@ def test_mcnemar_counts_every_outcome_as_extreme_as_the_one_seen(one: int, other
     extreme = sum(comb(count, k) for k in range(count + 1) if abs(2 * k - count) >= abs(one - other))
     probability = Fraction(extreme, 2**count)
     assert mcnemar_ppm(one, other) == -(-probability.numerator * PPM // probability.denominator)
-    assert is_shown(one, other) == (probability <= Fraction(1, 20))
+    assert is_shown(one, other) == (probability <= Fraction(1, 40))

@@ -8,8 +8,9 @@ from math import comb
 PPM = 1_000_000
 _Z = Decimal("1.96")
 _DIGITS = 60
-_SIGNIFICANT = 20
-"""A probability of at most one in twenty is taken as shown."""
+_SIGNIFICANT = 40
+"""A probability of at most one in forty is taken as shown: a verdict rests on two tests, over cases and over documents,
+which together shall find a difference that is none at most once in twenty times (Bonferroni's inequality)."""
 
 
 def wilson_ppm(passed: int, count: int) -> tuple[int, int]:
@@ -30,7 +31,7 @@ def mcnemar_ppm(one: int, other: int) -> int:
 
 
 def is_shown(one: int, other: int) -> bool:
-    """Whether that probability is at most 0.05, compared without rounding."""
+    """Whether that probability is at most 0.025, compared without rounding."""
     tail, total = _tail(one, other)
     return tail * _SIGNIFICANT <= total
 

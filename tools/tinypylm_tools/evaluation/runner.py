@@ -95,14 +95,15 @@ class Runner:
         """What was expected and what came.
 
         repeat: the same text twice, of at least one token. choose: of the options, the one that takes the fewest bits
-        behind the prompt (ties: the first). continue: exactly that text. avoid: none of the words.
+        behind the prompt (ties: the first); whether the text ends there is not asked. continue: exactly that text.
+        avoid: none of the words.
         """
         match case.task:
             case "repeat":
                 return self._write(case) or "a text", self._write(case)
             case "choose":
-                bits = [self._whole_microbits(case.prompt + option) for option in case.options]
-                return case.expected, case.options[bits.index(min(bits))]
+                nats = [self._nats(self._whole_ids(case.prompt + option)) for option in case.options]
+                return case.expected, case.options[nats.index(min(nats))]
             case "continue":
                 return case.expected, self._write(case)
         words = re.findall(r"\w+", self._write(case).lower())
@@ -119,14 +120,14 @@ class Runner:
         self.session.reset()
         return "".join(pieces) or ("<end>" if ids else "")
 
-    def _whole_microbits(self, document: str) -> int:
-        """Raises SessionError where the context cuts the document: a long option would seem likelier than it is."""
-        whole, length = len(self._tokenizer.encode(document)), self._engine.config.context_length
-        if whole + (self._engine.config.eos_id is not None) > length:
+    def _whole_ids(self, text: str) -> list[int]:
+        """Raises SessionError where the context would cut them: a long option would seem likelier than it is."""
+        ids, length = self._tokenizer.encode(text), self._engine.config.context_length
+        if len(ids) > length:
             raise SessionError(
-                ErrorCode.CONTEXT_EXCEEDED, f"prompt and option have {whole} tokens, the model's context holds "
-                f"{length}; shorten the prompt", {"prompt_tokens": whole, "context_length": length})
-        return self.microbits(document)[0]
+                ErrorCode.CONTEXT_EXCEEDED, f"prompt and option have {len(ids)} tokens, the model's context holds "
+                f"{length}; shorten the prompt", {"prompt_tokens": len(ids), "context_length": length})
+        return ids
 
     def microbits(self, document: str) -> tuple[int, int, int]:
         """-sum(log2 p) of a document in millionths, the bytes that its tokens stand for, and the number of tokens.
@@ -135,13 +136,17 @@ class Runner:
         precedes counts in none of the three.
         """
         ids = document_ids(self._engine, self._tokenizer, document)
+        size = sum(len(self._tokenizer.token_bytes(token)) for token in ids[1:])
+        return round(self._nats(ids) / LN_2 * MICRO), size, len(ids) - 1
+
+    def _nats(self, ids: Sequence[int]) -> float:
+        """-sum(ln p) of the tokens behind the first one."""
         total = 0.0
         self._engine.reset()
         for position, (token, following) in enumerate(pairwise(ids)):
             self._engine.step(token, position)
             total += self._engine.candidates(1, 1.0, 1.0).log_sum_exp - self._engine.raw_logit(following)
-        size = sum(len(self._tokenizer.token_bytes(token)) for token in ids[1:])
-        return round(total / LN_2 * MICRO), size, len(ids) - 1
+        return total
 
     def documents(self, text: HeldOut) -> list[JsonObject]:
         """The rows of a text; documents of which nothing can be scored are left out. Raises ToolError for none."""
