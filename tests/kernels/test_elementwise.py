@@ -65,17 +65,21 @@ def test_a_norm_that_overflows_is_not_a_number(kernel, value: float) -> None:
 @pytest.mark.parametrize("dtype", [DType.Q8_0, DType.Q4_0])
 def test_codes_and_scale_are_exactly_the_references(n: int, dtype: DType) -> None:
     bench = single(activation.quantise, n=n, dtype=dtype)
-    x = normal(n, n) * 7
-    codes, scale = bench.room(2 * n), bench.room(4)
-    bench.run(codes, scale, bench.place(x))
-    expected, expected_scale = reference.quantise(x, dtype)
-    order = expected if dtype is DType.Q8_0 else reference.q4_order(expected)
-    np.testing.assert_array_equal(bench.read(codes, n, np.int16), order)
-    assert bench.read(scale, 1)[0] == expected_scale
+    codes, scale, at = bench.room(2 * n), bench.room(4), bench.room(4 * n)
+    halves = np.arange(n, dtype=np.float32) - n // 2 + 0.5  # which go to the even number
+    halves[3] = 32767 if dtype is DType.Q8_0 else 8191
+    for x in (normal(n, n) * 7, normal(n, n) * -7, halves, -halves, normal(n, n) * 1e37):
+        bench.instance.write(at, x.astype(np.float32).tobytes())
+        bench.run(codes, scale, at)
+        expected, expected_scale = reference.quantise(x.astype(np.float32), dtype)
+        order = expected if dtype is DType.Q8_0 else reference.q4_order(expected)
+        np.testing.assert_array_equal(bench.read(codes, n, np.int16), order)
+        assert bench.read(scale, 1)[0] == expected_scale
 
 
 @pytest.mark.parametrize(("value", "check"), [
-    (0.0, lambda s: s == 0), (np.nan, np.isnan), (np.inf, lambda s: not np.isfinite(s))])
+    (0.0, lambda s: s == 0), (np.nan, np.isnan), (-np.nan, np.isnan),
+    (np.inf, lambda s: not np.isfinite(s)), (-np.inf, lambda s: not np.isfinite(s))])
 def test_codes_of_a_special_vector_keep_what_makes_it_special(value: float, check) -> None:
     bench = single(activation.quantise, n=32, dtype=DType.Q8_0)
     x = np.zeros(32, np.float32)

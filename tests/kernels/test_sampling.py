@@ -114,6 +114,13 @@ def test_the_largest_logit_is_found_wherever_it_stands(n: int) -> None:
         assert total == 100
 
 
+@pytest.mark.parametrize("n", [1, 513, 1027])
+def test_logits_may_all_be_low(n: int) -> None:
+    """Zeros where no segment is would be far above them, and their exponentials nothing."""
+    scan = Scan(n)
+    scan.check(np.linspace(-300, -299, n), set(), 1, temperature=1.0, penalty=1.0)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("place", [0, 5, 10, 15, 255, 511, 512, 770 - 1])
 def test_a_logit_that_is_not_finite_shows_in_the_total(bad: float, place: int) -> None:
