@@ -24,7 +24,8 @@ def macs_per_token(config: ModelConfig) -> int:
 
 
 def network_rates(engine: Engine, prompt_tokens: int, tokens: int) -> tuple[float, float]:
-    """Tokens per second of a prompt and of single tokens, each from an empty context; nothing is sampled
+    """Tokens per second of a prompt and of single tokens, each from an empty context; nothing is sampled,
+    but the sum over the vocabulary is made, since threads make it with the logits
 
     The context is gone afterwards. What llama.cpp's `llama-bench` measures. Raises as `prefill` and `step` do.
     """

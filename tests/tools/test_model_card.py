@@ -26,4 +26,4 @@ def test_a_committed_model_is_sound_and_on_the_card(kind: DType, repo_root: Path
 
 
 def test_all_models_together_are_small_enough_to_clone(repo_root: Path) -> None:
-    assert sum(path.stat().st_size for path in (repo_root / "models").rglob("*.slm")) < 64_000_000
+    assert sum(path.stat().st_size for path in (repo_root / "models").rglob("*.slm")) < 72_000_000
