@@ -3,11 +3,11 @@
 // An entry comes in whole and after its bytes were hashed; whoever takes one out hashes it again. Nothing depends on
 // it: without the Cache API (an address that is not secure, some private windows) or room, every visit is a first one.
 
-const CACHE = "tinypylm";
-const FOLDER = new URL("kept/", import.meta.url).href;
-
 import { sha256Of } from "./digest.js";
 import { release } from "./release.js";
+
+const CACHE = "tinypylm";
+const FOLDER = new URL("kept/", import.meta.url).href;
 
 /** @typedef {{name: string, label: string, bytes: number, sha256: string}} Kept */
 

@@ -45,6 +45,25 @@ def test_any_number_of_threads_gives_the_same_bits(shape: str, dtype: DType) -> 
         assert chunked == alone[-1].tobytes()
 
 
+def sums_and_best(data: bytes, threads: int) -> list[tuple[float, list[int]]]:
+    """ln(sum(exp(logits))) and the best tokens behind each of the ids."""
+    engine, found = Engine.load(parsed(data), data, NativeHost(threads)), []
+    for position, token in enumerate(IDS * 10):
+        engine.step(token, position)
+        best = engine.candidates(5, 1.0, 1.0)
+        found.append((best.log_sum_exp, best.ids.tolist()))
+    engine.free()
+    return found
+
+
+def test_segments_are_summed_when_all_logits_are_there() -> None:
+    """No thread may add up what another one has not written yet: the logits of the token before."""
+    data = random_file(config(vocab_size=5001, context_length=len(IDS) * 10))
+    alone = sums_and_best(data, 1)
+    for threads in range(2, MAX_THREADS + 1):
+        assert sums_and_best(data, threads) == alone
+
+
 def test_helpers_end_with_the_engine() -> None:
     before = threading.active_count()
     data = random_file(config())

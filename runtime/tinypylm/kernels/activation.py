@@ -42,8 +42,7 @@ def _largest_magnitude(k: Kernel, x: Ptr, n: int) -> f32:
     lanes = k.var(i32x4.const(0))
     with k.range(n, step=4) as i:
         lanes.set(lanes.max(abs(x.f32x4[i]).view(i32x4)))
-    magnitudes = k.let(lanes.view(f32x4))
-    return k.let(magnitudes.lane(0).max(magnitudes.lane(1)).max(magnitudes.lane(2).max(magnitudes.lane(3))))
+    return k.let(k.let(lanes.view(f32x4)).largest())
 
 
 def _transposed(k: Kernel, rows: list[i32x4]) -> list[i32x4]:

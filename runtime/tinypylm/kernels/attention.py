@@ -59,7 +59,7 @@ def _softmax(k: Kernel, scores: Ptr, length: i32) -> f32:
     largest = k.var(f32x4.const(_NEGATIVE_INFINITY))
     with k.range(length, step=4) as t:
         largest.set(largest.pmax(scores.f32x4[t]))  # passes NaN over; its exponential brings it back
-    peak = k.let(f32x4.splat(largest.lane(0).max(largest.lane(1)).max(largest.lane(2).max(largest.lane(3)))))
+    peak = k.let(f32x4.splat(largest.largest()))
     total = k.var(f32x4.const(0.0))
     with k.range(length, step=4) as t:
         weight = exp(k, scores.f32x4[t] - peak)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinypylm.kernels.exponential import exp, log
-from tinypylm.memory import SEGMENT_LOGITS
+from tinypylm.memory import SEGMENT_LOGITS, aligned, segment_count
 from tinypylm.wasm.kernel import Kernel, Ptr
 from tinypylm.wasm.values import f32, i32
 from tinypylm.wasm.vectors import f32x4
@@ -19,9 +19,9 @@ def summarise(k: Kernel, logits: Ptr, largest: Ptr, sums: Ptr, first: i32, end: 
     sums[s] is NaN if a logit of it is NaN or infinite. A segment is SEGMENT_LOGITS logits, the last one what is left.
     logits: f32[n], with room for whole vectors behind, which is written to. largest, sums: f32[segments].
     """
-    padded = -(-n // 4) * 4
+    padded = aligned(n, 4)
     if padded > n:
-        with k.when(end >= -(-n // SEGMENT_LOGITS)):
+        with k.when(end >= segment_count(n)):
             for behind in range(n, padded):
                 logits.f32[behind] = _LOWEST
     with k.range(end, start=first) as s:
@@ -41,12 +41,12 @@ def log_sum_exp(k: Kernel, largest: Ptr, sums: Ptr, *, segments: int) -> f32:
 
     largest, sums: f32[segments], with room for whole vectors behind, which is written to.
     """
-    for behind in range(segments, -(-segments // 4) * 4):
+    for behind in range(segments, aligned(segments, 4)):
         largest.f32[behind], sums.f32[behind] = _NEGATIVE_INFINITY, 0.0
     lanes = k.var(f32x4.const(_NEGATIVE_INFINITY))
     with k.range(segments, step=4) as s:
         lanes.set(lanes.pmax(largest.f32x4[s]))  # passes NaN over; the sums have it, too
-    peak = k.let(_across(lanes))
+    peak = k.let(lanes.largest())
     total, peaks = k.var(f32x4.const(0.0)), k.let(f32x4.splat(peak))
     with k.range(segments, step=4) as s:
         total += sums.f32x4[s] * exp(k, largest.f32x4[s] - peaks)
@@ -76,9 +76,4 @@ def _largest(k: Kernel, x: Ptr, count: i32) -> tuple[f32, f32]:
     for j in range(1, _VECTORS_AT_ONCE):
         peaks[0].set(peaks[0].pmax(peaks[j]))
         taints[0] += taints[j]
-    return k.let(_across(peaks[0])), k.let(taints[0].sum())
-
-
-def _across(v: f32x4) -> f32:
-    """The largest lane of a named vector."""
-    return v.lane(0).max(v.lane(1)).max(v.lane(2).max(v.lane(3)))
+    return k.let(peaks[0].largest()), k.let(taints[0].sum())

@@ -215,7 +215,7 @@ def _exact_scale(k: Kernel, results: list[f32x4], dtype: DType) -> f32:
     for w in results[1:]:
         largest = largest.max(abs(w))
     four = k.let(largest)
-    return four.lane(0).max(four.lane(1)).max(four.lane(2).max(four.lane(3))) / _DIVISOR[dtype]
+    return four.largest() / _DIVISOR[dtype]
 
 
 def _store(k: Kernel, codes: Ptr, scale: Ptr, results: list[f32x4], dtype: DType) -> None:

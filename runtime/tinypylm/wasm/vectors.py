@@ -143,6 +143,10 @@ class f32x4(_Float, v128):
         """(l0 + l2) + (l1 + l3), the one order in which lanes are added. The vector must be named."""
         return (self.lane(0) + self.lane(2)) + (self.lane(1) + self.lane(3))
 
+    def largest(self) -> f32:
+        """The largest lane; NaN if one is. The vector must be named."""
+        return self.lane(0).max(self.lane(1)).max(self.lane(2).max(self.lane(3)))
+
     def __lt__(self, other: Self | Number) -> v128:
         return v128.apply("f32x4.lt", self, self._operand(other))
 
