@@ -5,6 +5,7 @@
 import { canonicalText, parseCanonical } from "./canonical.js";
 import { canHash, sha256Of } from "./digest.js";
 import { PageError } from "./page-error.js";
+import { release } from "./release.js";
 
 export const MANIFEST_BUDGET_BYTES = 65_536;
 
@@ -68,7 +69,7 @@ export async function verifyLoaded(url, path, expected) {
  * @throws {PageError} ManifestDrift
  */
 export async function verifyResponse(copy, path, expected) {
-  const found = await sha256Of(await copy.arrayBuffer());
+  const found = await digestOfRest(copy);
   if (found !== expected) throw drift(path, found, expected ?? "nothing of this name");
 }
 
@@ -83,7 +84,20 @@ async function digestOf(url, cache) {
   } catch (error) {
     throw new PageError("FetchFailed", `${url} could not be fetched (${error}). Is the server still running?`, { url });
   }
-  return response.ok ? sha256Of(await response.arrayBuffer()) : `status ${response.status}`;
+  return response.ok ? digestOfRest(response) : `status ${response.status}`;
+}
+
+/**
+ * Of bytes that nobody reads afterwards; those of Python are as many as a model's.
+ * @param {Response} response
+ */
+async function digestOfRest(response) {
+  const bytes = await response.arrayBuffer();
+  try {
+    return await sha256Of(bytes);
+  } finally {
+    release(bytes);
+  }
 }
 
 /** @param {ArrayBuffer} bytes */
