@@ -69,7 +69,8 @@ def test_the_loss_is_that_of_the_paper() -> None:
         student, teacher = (softmax(logits[place] / temperature) for logits in (found, told))
         apart = np.sum(teacher * np.log(teacher / student))
         expected += (1 - share) * -np.log(softmax(found[place])[target]) + share * temperature**2 * apart
-    loss = teaching.loss(torch.tensor(found), torch.tensor(told), torch.tensor(targets), Teaching(share, temperature))
+    taught = teaching.softened(torch.tensor(told), temperature)
+    loss = teaching.loss(torch.tensor(found), taught, torch.tensor(targets), Teaching(share, temperature))
     assert float(loss) == pytest.approx(expected, rel=1e-5)
 
 
@@ -113,7 +114,7 @@ def test_a_taught_student_comes_near_its_teacher_and_its_file_names_it(school: P
     made = places.folder / "tiny-f32.slm"
     assert distance(school, made) < 0.5 * distance(school, school / "student.slm")
     metadata = parse(made.read_bytes()).metadata
-    assert {"student_slm", "teacher_teacher_gguf"} <= metadata["source_sha256"].keys()  # type: ignore[union-attr]
+    assert {"student_slm", "teacher_1_teacher_gguf"} <= metadata["source_sha256"].keys()  # type: ignore[union-attr]
     assert metadata["training"]["teaching_share_millionths"] == 1_000_000  # type: ignore[index,call-overload]
     assert metadata["training"]["teaching_temperature_millionths"] == 2_000_000  # type: ignore[index,call-overload]
 
@@ -125,7 +126,7 @@ def test_parent_and_teacher_are_both_named_where_their_files_have_one_name(schoo
     places = taught(school, "namesakes", schedule="steps = 1\n")
     assert train(places, "--from", school / "student.slm", "--teacher", teacher).exit_code == 0
     digests = parse((places.folder / "tiny-f32.slm").read_bytes()).metadata["source_sha256"]
-    expected = {"student_slm": school / "student.slm", "teacher_student_slm": teacher}
+    expected = {"student_slm": school / "student.slm", "teacher_1_student_slm": teacher}
     for name, path in expected.items():
         assert digests[name] == hashlib.sha256(path.read_bytes()).hexdigest()  # type: ignore[index,call-overload]
 
@@ -160,7 +161,7 @@ def test_another_teacher_on_the_way_is_refused(school: Path) -> None:
     assert train(places, "--from", school / "student.slm", "--teacher", school / "teacher.gguf").exit_code == 0
     other = train(places, "--from", school / "student.slm", "--teacher", school / "teacher" / "tiny-f32.slm")
     assert "[RunMismatch]" in other.stderr
-    assert "its teacher is" in other.stderr
+    assert "its teachers is" in other.stderr
 
 
 def test_a_teacher_and_its_section_come_together(school: Path) -> None:

@@ -23,13 +23,13 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option("--data", type=_FOLDER, default=Path(), help="Where the description's texts are; default: here.")
 @click.option("--from", "parent", type=click.Path(path_type=Path), metavar="MODEL",
               help="Start from this model: a .slm file, the folder of a run, or what `tinypylm pack` reads.")
-@click.option("--teacher", type=click.Path(path_type=Path), metavar="MODEL",
-              help="Learn this model's probabilities, too, as [teaching] says; read as --from is.")
+@click.option("--teacher", "teachers", type=click.Path(path_type=Path), metavar="MODEL", multiple=True,
+              help="Learn this model's probabilities, too, as [teaching] says; of several, their mean.")
 @click.option("--threads", type=click.IntRange(1), help="How many torch uses; default: torch decides.")
 @click.option("--export", "only_export", is_flag=True, help="Take no step: write the files of the best checkpoint.")
 def command(
-    description: Path, folder: Path, data: Path, parent: Path | None, teacher: Path | None, threads: int | None,
-    only_export: bool,
+    description: Path, folder: Path, data: Path, parent: Path | None, teachers: tuple[Path, ...],
+    threads: int | None, only_export: bool,
 ) -> None:
     """Train the model that DESCRIPTION describes, in FOLDER, and write it there as .slm files.
 
@@ -43,7 +43,7 @@ def command(
     check_packages()
     if threads is not None:
         importlib.import_module("torch").set_num_threads(threads)
-    places = Places(description, data, folder, parent, teacher)
+    places = Places(description, data, folder, parent, teachers)
     described = read_description(description)
     with places.claimed():
         _train(described, places, only_export)

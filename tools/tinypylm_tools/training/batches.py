@@ -6,8 +6,8 @@ there. Every piece comes once an epoch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -26,18 +26,21 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """ids and targets: int64[rows, width]; `tokens` of the targets are there to be predicted."""
+    """ids and targets: int64[rows, width]; `tokens` of the targets are there to be predicted. `pieces`: the number of
+    each row's, of a run's."""
 
     ids: Tensor
     targets: Tensor
     tokens: int
+    pieces: tuple[int, ...] = ()
 
 
 class Batches:
-    """The pieces, and an order for each epoch."""
+    """The pieces, and an order for each epoch. `lengths`: how many tokens of each piece are predicted."""
 
     def __init__(self, pieces: Sequence[Ids], tokens_per_batch: int, seed: int):
         self._pieces = predictable(pieces)
+        self.lengths = [len(piece) - 1 for piece in self._pieces]
         self._widths = np.array([_width(piece) for piece in self._pieces])
         self._tokens_per_batch, self._seed = tokens_per_batch, seed
         self._epoch = lru_cache(1)(self._shuffled)
@@ -45,8 +48,14 @@ class Batches:
 
     def batch(self, number: int) -> Batch:
         """Batch 0, 1, ... of the run."""
-        rows = self._epoch(number // self.per_epoch)[number % self.per_epoch]
-        return make_batch([self._pieces[row] for row in rows])
+        return self._batch(self._epoch(number // self.per_epoch)[number % self.per_epoch])
+
+    def once(self) -> Iterator[Batch]:
+        """Every piece once, in batches that no seed changes."""
+        return map(self._batch, padded_groups(self._pieces, self._tokens_per_batch))
+
+    def _batch(self, rows: Rows) -> Batch:
+        return replace(make_batch([self._pieces[row] for row in rows]), pieces=tuple(rows.tolist()))
 
     def _shuffled(self, epoch: int) -> list[Rows]:
         generator = np.random.default_rng([self._seed, epoch])

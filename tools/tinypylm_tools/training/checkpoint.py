@@ -53,9 +53,9 @@ class Checkpoint:
     progress: Progress
 
 
-def teacher_of(checkpoint: Checkpoint) -> dict[str, str]:
-    """SHA-256 of the teacher's files, by name; empty where a run has none."""
-    return checkpoint.described.get("teacher") or {}  # type: ignore[return-value]  # written by opening
+def teachers_of(checkpoint: Checkpoint) -> list[dict[str, str]]:
+    """SHA-256 of each teacher's files, by name; empty where a run has none."""
+    return checkpoint.described.get("teachers") or []  # type: ignore[return-value]  # written by opening
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:

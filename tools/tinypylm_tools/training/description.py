@@ -91,10 +91,12 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Teaching:
-    """`share` of the loss is the distance from the teacher's probabilities, both softened by `temperature`."""
+    """`share` of the loss is the distance from the teachers' probabilities, both softened by `temperature`. `remember`:
+    ask them once, not at every step."""
 
     share: float
     temperature: float = 1.0
+    remember: bool = False
 
 
 @dataclass(frozen=True, slots=True)

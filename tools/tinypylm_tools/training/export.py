@@ -14,7 +14,7 @@ from tinypylm_tools.importers.source import digest_names
 from tinypylm_tools.json_fields import missing
 from tinypylm_tools.slm_writer import write_atomically
 from tinypylm_tools.training import checkpoint
-from tinypylm_tools.training.checkpoint import BEST, Checkpoint, teacher_of
+from tinypylm_tools.training.checkpoint import BEST, Checkpoint, teachers_of
 from tinypylm_tools.training.conversations import CHAT
 from tinypylm_tools.training.description import TYPES, Description
 from tinypylm_tools.training.measure import HeldOut, Machine, Score
@@ -33,7 +33,8 @@ class Exported:
 def export(run: Run, places: Places) -> Iterator[Exported]:
     """One file for each type that the description names, with its own bits per byte, computed in f32."""
     best, exact = _best(places.folder / BEST), Machine(run.on.device, bf16=False)
-    taught = {f"teacher_{name}": digest for name, digest in teacher_of(best).items()}
+    taught = {f"teacher_{number}_{name}": digest for number, teacher in enumerate(teachers_of(best), 1)
+              for name, digest in teacher.items()}
     model = Start(best.config, best.tokenizer, best.parent | taught, lambda: best.weights)
     weights = {key: weight.to(exact.device) for key, weight in best.weights.items()}
     for label in run.description.export:

@@ -19,7 +19,7 @@ from tinypylm_tools.training.description import TYPES, Description
 from tinypylm_tools.training.dropout import factors
 from tinypylm_tools.training.network import Weights
 from tinypylm_tools.training.rounding import rounded
-from tinypylm_tools.training.teaching import Teacher
+from tinypylm_tools.training.teaching import Answer
 from tinypylm_tools.training.tokens import Ids, predictable
 
 TotalLoss = Callable[[Weights, Batch], Tensor]
@@ -47,9 +47,9 @@ def machine(precision: str) -> Machine:
     return Machine(torch.device("cuda" if on_gpu else "cpu"), bf16)
 
 
-def total_loss(config: ModelConfig, described: Description, on: Machine, teacher: Teacher | None = None) -> TotalLoss:
+def total_loss(config: ModelConfig, described: Description, on: Machine, answer: Answer | None = None) -> TotalLoss:
     """Nats of all targets of a batch together, through the rounding that the run trains with; of a taught one, its
-    distance from its teacher besides."""
+    distance from its teachers besides."""
     training, turn = described.training, network.turns(config, on.device)
     dtype = TYPES[training.quantisation]
 
@@ -66,8 +66,7 @@ def total_loss(config: ModelConfig, described: Description, on: Machine, teacher
 
     def total(weights: Weights, batch: Batch) -> Tensor:
         ids, targets = batch.ids.to(on.device), batch.targets.to(on.device)
-        with on.autocast():
-            taught = teacher.logits(ids) if teacher else None
+        taught = answer(batch) if answer else None
         seed = torch.randint(1 << 31, (), dtype=torch.int32).to(on.device)
         return run(weights, ids, targets, taught, draw(config, training.dropout, ids, seed))
 

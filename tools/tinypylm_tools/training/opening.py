@@ -14,6 +14,7 @@ from tinypylm.config import ModelConfig
 from tinypylm.errors import ErrorCode, ToolError
 from tinypylm.format import Vocabulary
 from tinypylm_tools.training import checkpoint, network
+from tinypylm_tools.training.answers import asked, remembered
 from tinypylm_tools.training.batches import Batches
 from tinypylm_tools.training.checkpoint import CHECKPOINT, Checkpoint, Progress
 from tinypylm_tools.training.corpus import Corpus, read_corpus
@@ -25,7 +26,7 @@ from tinypylm_tools.training.places import Places
 from tinypylm_tools.training.reduction import reduced
 from tinypylm_tools.training.run import Run, Say
 from tinypylm_tools.training.start import Start, begin, from_model, vocabulary_of
-from tinypylm_tools.training.teaching import Teacher, check_context, ids_in
+from tinypylm_tools.training.teaching import Answer, Teacher, check_context, ids_in
 from tinypylm_tools.training.tokens import Encoder, pieces
 
 _SHAPING = ("seed", "data", "training", "model", "start", "teaching")
@@ -38,45 +39,57 @@ def open_run(described: Description, places: Places, say: Say) -> Run:
                          described.data.form)
     say(_told(corpus))
     path = places.folder / CHECKPOINT
-    master = _teacher_of(described, places)
-    identity = _identity(described, corpus) | {"teacher": master.parent if master else None}
+    masters = _teachers_of(described, places)
+    identity = _identity(described, corpus) | {"teachers": [master.parent for master in masters] or None}
     if path.is_file():
         parent = {} if places.parent is None else {"parent": from_model(places.parent).parent}
         state = _checked(checkpoint.read(path), identity | parent, path)
         say(f"Going on behind step {state.progress.step} of {path}.")
     else:
-        start = begin(described, corpus.train, places.parent, master)
+        start = begin(described, corpus.train, places.parent, masters[0] if masters else None)
         start = reduced(start, described.start, corpus.train) if described.start else start
         check_exports(start, described, places)
         weights = start.make_weights()
         state = Checkpoint(identity, start.config, start.tokenizer, start.parent, weights, [], Progress())
-    return _run(described, places.folder, corpus, state, master)
+    return _run(described, places.folder, corpus, state, masters, say)
 
 
-def _teacher_of(described: Description, places: Places) -> Start | None:
+def _teachers_of(described: Description, places: Places) -> list[Start]:
     """Raises ToolError where only one of --teacher and [teaching] is there."""
-    if (places.teacher is None) != (described.teaching is None):
-        found = "--teacher" if places.teacher else "[teaching]"
+    if bool(places.teachers) != (described.teaching is not None):
+        found = "--teacher" if places.teachers else "[teaching]"
         raise ToolError(
             ErrorCode.UNUSABLE_RUN, f"a taught run has [teaching] in its description and a model for --teacher; found "
             f"only {found}. Give both, or neither.", {"found": found})
-    return None if places.teacher is None else from_model(places.teacher)
+    return [from_model(path) for path in places.teachers]
 
 
-def _run(described: Description, folder: Path, corpus: Corpus, state: Checkpoint, master: Start | None) -> Run:
+def _run(
+    described: Description, folder: Path, corpus: Corpus, state: Checkpoint, masters: list[Start], say: Say
+) -> Run:
     on, training = machine(described.training.precision), described.training
     weights = {key: _leaf(weight, on) for key, weight in state.weights.items()}
     made = optimisers(weights, training)
     for optimiser, saved in zip(made, state.optimisers, strict=False):
         optimiser.load_state_dict(saved)
     vocabulary = vocabulary_of(state.tokenizer, state.config.vocab_size)
-    teacher = None if master is None else _teacher(master, state.config, vocabulary, on)
     encoder = Encoder(vocabulary, state.config)
     cut = list(pieces(encoder.encode(corpus.train), state.config.context_length))
+    batches = Batches(cut, training.tokens_per_batch, described.seed)
+    teachers = [_teacher(master, state.config, vocabulary, on) for master in masters]
+    answer = _answer(described, teachers, batches, on, say)
     held_out = HeldOut.of(encoder.encode(corpus.held_out), encoder.sizes_bytes(), state.config.context_length)
     return Run(described, state.described, state.parent, folder, state.config, state.tokenizer, on, weights, made,
-               state.progress, Batches(cut, training.tokens_per_batch, described.seed), held_out,
-               total_loss(state.config, described, on, teacher))
+               state.progress, batches, held_out, total_loss(state.config, described, on, answer))
+
+
+def _answer(
+    described: Description, teachers: list[Teacher], batches: Batches, on: Machine, say: Say
+) -> Answer | None:
+    if described.teaching is None:
+        return None
+    ask = asked(teachers, described.teaching.temperature, on)
+    return remembered(ask, batches, on, say) if described.teaching.remember else ask
 
 
 def _teacher(master: Start, student: ModelConfig, vocabulary: Vocabulary, on: Machine) -> Teacher:

@@ -22,7 +22,7 @@ class Places:
     data: Path
     folder: Path
     parent: Path | None
-    teacher: Path | None = None
+    teachers: tuple[Path, ...] = ()
 
     @contextmanager
     def claimed(self) -> Iterator[None]:

@@ -1,10 +1,11 @@
-"""A teacher: a larger model whose probabilities a run learns, beside what stands in its texts.
+"""Teachers: models whose probabilities a run learns, beside what stands in its texts or instead of it.
 
 The loss is that of Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network" (2015).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,11 +16,13 @@ from tinypylm.config import ModelConfig
 from tinypylm.errors import ErrorCode, ToolError
 from tinypylm.format import TokenKind, Vocabulary
 from tinypylm_tools.training import network
-from tinypylm_tools.training.batches import NO_TARGET
+from tinypylm_tools.training.batches import NO_TARGET, Batch
 from tinypylm_tools.training.description import Teaching
 from tinypylm_tools.training.network import Turn, Weights
 
 _Token = tuple[bool, bytes]
+Answer = Callable[[Batch], Tensor]
+"""What a batch's teachers say: logarithms of probabilities, f32[rows, width, the student's vocab_size]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +40,19 @@ class Teacher:
             return network.logits(self.config, self.weights, self.turn, self.ids[ids])[..., self.ids]
 
 
-def loss(found: Tensor, taught: Tensor, targets: Tensor, teaching: Teaching) -> Tensor:
-    """Nats of all targets together: (1 - share) * cross entropy + share * T^2 * KL(teacher || student).
+def softened(logits: Tensor, temperature: float) -> Tensor:
+    """The logarithms of probabilities, f32."""
+    return functional.log_softmax(logits.float() / temperature, -1)
 
-    found, taught: logits f[rows, length, vocab_size], both softened by T, the temperature, in the second part;
-    targets: int64[rows, length]. T^2 keeps the size of its gradients.
+
+def loss(found: Tensor, taught: Tensor, targets: Tensor, teaching: Teaching) -> Tensor:
+    """Nats of all targets together: (1 - share) * cross entropy + share * T^2 * KL(teachers || student).
+
+    found: the student's logits f[rows, length, vocab_size]; taught: an `Answer`, f32 of that shape; targets:
+    int64[rows, length]. T, the temperature, softens both in the second part; T^2 keeps the size of its gradients.
     """
     temperature = teaching.temperature
-    student, teacher = (functional.log_softmax(logits.float() / temperature, -1) for logits in (found, taught))
-    apart = functional.kl_div(student, teacher, reduction="none", log_target=True).sum(-1)
+    apart = functional.kl_div(softened(found, temperature), taught, reduction="none", log_target=True).sum(-1)
     shown = (apart * (targets != NO_TARGET)).sum() * temperature**2
     return (1 - teaching.share) * network.nats(found, targets) + teaching.share * shown
 

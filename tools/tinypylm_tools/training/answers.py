@@ -1,0 +1,69 @@
+"""What the teachers of a run say of its texts: asked at every step, or once and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import accumulate
+from math import log
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tinypylm_tools.training.batches import Batch, Batches
+from tinypylm_tools.training.measure import Machine
+from tinypylm_tools.training.teaching import Answer, Teacher, softened
+
+STEPS_PER_NAT = 16
+_LARGEST_CODE = 255
+
+
+def asked(teachers: Sequence[Teacher], temperature: float, on: Machine) -> Answer:
+    """The logarithm of the mean of their probabilities, each teacher's softened by the temperature."""
+    def ask(batch: Batch) -> Tensor:
+        with on.autocast():
+            told = [softened(teacher.logits(batch.ids.to(on.device)), temperature) for teacher in teachers]
+        return torch.stack(told).logsumexp(0) - log(len(told))
+
+    return ask
+
+
+def remembered(ask: Answer, batches: Batches, on: Machine, say: Callable[[str], None]) -> Answer:
+    """`ask`, once for every piece of `batches`, in memory: a byte for each token of the vocabulary at each place.
+
+    They are asked before the first answer, in groups that depend on the texts alone, so a run that goes on hears what
+    it heard before.
+    """
+    starts = [0, *accumulate(batches.lengths)]
+
+    @cache
+    def known() -> Tensor:
+        """uint8[tokens, vocab_size]: in one block, since many small ones among large ones lose as much again."""
+        say(f"Asking the teachers about {starts[-1]:,} tokens.")
+        found = torch.empty(0, dtype=torch.uint8)
+        for batch in batches.once():
+            answers = coded(ask(batch)).cpu()
+            if not len(found):
+                found = torch.empty((starts[-1], answers.shape[-1]), dtype=torch.uint8)
+            for piece, codes in zip(batch.pieces, answers, strict=True):
+                found[starts[piece] : starts[piece + 1]] = codes[: batches.lengths[piece]]
+        say(f"Their answers take {found.numel() / 1e9:,.1f} GB of memory.")
+        return found
+
+    def recall(batch: Batch) -> Tensor:
+        rows = [known()[starts[piece] : starts[piece + 1]] for piece in batch.pieces]
+        padded = [functional.pad(codes, (0, 0, 0, batch.ids.shape[1] - len(codes))) for codes in rows]
+        return decoded(torch.stack(padded).to(on.device))
+
+    return recall
+
+
+def coded(logarithms: Tensor) -> Tensor:
+    """uint8 of the same shape, in sixteenths of a nat down to -16: no coarser than a logit of 8 to 16 in bf16."""
+    return (logarithms * -STEPS_PER_NAT).round().clamp(max=_LARGEST_CODE).to(torch.uint8)
+
+
+def decoded(codes: Tensor) -> Tensor:
+    """f32 of the same shape; the probabilities add up to one again."""
+    return functional.log_softmax(codes.float() / -STEPS_PER_NAT, -1)
