@@ -2,7 +2,6 @@
 // Pyodide with the runtime imported, started plainly or from a snapshot. The only place that knows its private names
 // (_makeSnapshot, makeMemorySnapshot, _loadSnapshot): vendor.lock pins the version that has them.
 
-import { release } from "./release.js";
 import { onDemand } from "./snapshot-pages.js";
 
 /** @typedef {any} Pyodide it comes without types */
@@ -91,10 +90,7 @@ async function load(vendored, rest, onVerified, options) {
 function fetchEarly(vendored, modules, mayRun) {
   const { fetch } = self;
   const { instantiateStreaming } = WebAssembly;
-  /** @type {ArrayBuffer[]} */
-  const read = [];
-  const fetched = (/** @type {string} */ name) => vendored.fetch(FOLDER + name).then((response) => noting(response, read));
-  const responses = new Map(FILES.map((name) => [vendored.url(FOLDER + name), fetched(name)]));
+  const responses = new Map(FILES.map((name) => [vendored.url(FOLDER + name), vendored.fetch(FOLDER + name)]));
   const interpreter = /** @type {Promise<Response>} */ (responses.get(vendored.url(FOLDER + INTERPRETER)));
   const compiled = WebAssembly.compileStreaming(interpreter);
   /** @type {WebAssembly.Memory} */
@@ -113,18 +109,8 @@ function fetchEarly(vendored, modules, mayRun) {
     end() {
       self.fetch = fetch;
       WebAssembly.instantiateStreaming = instantiateStreaming;
-      release(...read); // Python's file system has copies
     },
   };
-}
-
-/**
- * @param {Response} response
- * @param {ArrayBuffer[]} read gets the bytes of `response` when they are read
- */
-function noting(response, read) {
-  const arrayBuffer = () => Response.prototype.arrayBuffer.call(response).then((bytes) => (read.push(bytes), bytes));
-  return Object.defineProperty(response, "arrayBuffer", { value: arrayBuffer });
 }
 
 /**

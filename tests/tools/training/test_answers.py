@@ -10,12 +10,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra [train] is not installed")
 pytest.importorskip("tokenizers", reason="the extra [train] is not installed")
 
-from click.testing import CliRunner, Result
 from torch import Tensor
 
-from tests.tools.training.tiny import LLAMA, NEOX, TRAINING, description, make_places
+from tests.tools.training.tiny import LLAMA, NEOX, TRAINING, description, make_places, train
 from tinypylm.format import parse
-from tinypylm_tools.cli import main
 from tinypylm_tools.training import checkpoint, network
 from tinypylm_tools.training.answers import STEPS_PER_NAT, asked, coded, decoded, remembered
 from tinypylm_tools.training.batches import Batch, Batches
@@ -25,11 +23,6 @@ from tinypylm_tools.training.places import Places
 from tinypylm_tools.training.teaching import Teacher
 
 _EXACT = Machine(torch.device("cpu"), bf16=False)
-
-
-def train(places: Places, *options: str | Path) -> Result:
-    arguments = ["train", places.description, places.folder, "--data", places.data, "--threads", "1", *options]
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def teacher(tmp_path: Path, model: str, seed: int) -> Teacher:
@@ -68,7 +61,7 @@ def test_what_is_remembered_is_what_was_said_in_whatever_batch(tmp_path: Path) -
         return ask(batch)
 
     shown, said = batches(seed=7), []
-    recall = remembered(counted, batches(seed=3), _EXACT, said.append)
+    recall = remembered(counted, batches(seed=3), 300, _EXACT, said.append)
     assert not calls
     for number in range(2 * shown.per_epoch):
         batch = shown.batch(number)
@@ -136,6 +129,14 @@ def test_an_export_asks_nobody(masters: Path) -> None:
     again = train(places, *options, "--export")
     assert again.exit_code == 0, again.output
     assert "Asking the teachers" not in again.output
+
+
+def test_what_is_not_to_be_remembered_is_asked_at_every_step(masters: Path) -> None:
+    places, options = taught(masters, "forgetful", "steps = 2\nwarmup_steps = 0\n")
+    places.description.write_text(places.description.read_text().replace("remember = true\n", ""))
+    result = train(places, *options)
+    assert result.exit_code == 0, result.output
+    assert "Asking the teachers" not in result.output
 
 
 def test_another_order_of_teachers_is_another_run(masters: Path) -> None:

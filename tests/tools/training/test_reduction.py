@@ -6,15 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 pytest.importorskip("torch", reason="the extra [train] is not installed")
 pytest.importorskip("tokenizers", reason="the extra [train] is not installed")
 
 from tests.tokenizer.hugging_face import save, sentence_piece
-from tests.tools.training.tiny import LLAMA, description, documents, make_places
+from tests.tools.training.tiny import LLAMA, description, documents, invoke, make_places
 from tinypylm.tokenizer import Tokenizer
-from tinypylm_tools.cli import main
 from tinypylm_tools.importers.tokenizer_json import read_vocabulary
 from tinypylm_tools.training import opening
 from tinypylm_tools.training.corpus import read_corpus
@@ -24,10 +22,6 @@ from tinypylm_tools.training.start import from_model
 from tinypylm_tools.vocabulary_pruning import pruned_to
 
 _START = "[start]\ndrop_layers = [0]\nprune_vocabulary = true\ncontext_length = 32\n"
-
-
-def invoke(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

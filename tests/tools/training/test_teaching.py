@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 
 torch = pytest.importorskip("torch", reason="the extra [train] is not installed")
 pytest.importorskip("tokenizers", reason="the extra [train] is not installed")
@@ -16,9 +15,8 @@ pytest.importorskip("gguf", reason="the package gguf, an oracle of these tests, 
 
 from numpy.typing import NDArray
 
-from tests.tools.training.tiny import LLAMA, TRAINING, description, documents, make_places
+from tests.tools.training.tiny import LLAMA, TRAINING, description, documents, invoke, make_places, train
 from tinypylm.format import parse
-from tinypylm_tools.cli import main
 from tinypylm_tools.training import checkpoint, network, teaching
 from tinypylm_tools.training.batches import NO_TARGET
 from tinypylm_tools.training.description import Teaching
@@ -27,14 +25,6 @@ from tinypylm_tools.training.start import from_model, vocabulary_of
 from tinypylm_tools.training.tokens import Encoder
 
 _TEACHING = "[teaching]\nshare = 1.0\ntemperature = 2.0\n"
-
-
-def invoke(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def train(places: Places, *options: str | Path) -> Result:
-    return invoke("train", places.description, places.folder, "--data", places.data, "--threads", "1", *options)
 
 
 @pytest.fixture(scope="module")

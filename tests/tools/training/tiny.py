@@ -1,9 +1,12 @@
-"""A run that takes a second: documents, a description of a tiny model, and a folder with both."""
+"""A run that takes a second: documents, a description of a tiny model, a folder with both, and the command."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from click.testing import CliRunner, Result
+
+from tinypylm_tools.cli import main
 from tinypylm_tools.training.places import Places
 
 LLAMA = """\
@@ -52,3 +55,12 @@ def make_places(folder: Path, text: str, run: str = "run", parent: Path | None =
     (folder / "texts.txt").write_text("\n<|endoftext|>\n".join(documents()), encoding="utf-8")
     (folder / f"{run}.toml").write_text(text, encoding="utf-8")
     return Places(folder / f"{run}.toml", folder, folder / run, parent)
+
+
+def invoke(*arguments: str | Path) -> Result:
+    """The command `tinypylm`."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def train(places: Places, *options: str | Path) -> Result:
+    return invoke("train", places.description, places.folder, "--data", places.data, "--threads", "1", *options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from itertools import accumulate
 from math import log
@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from tinypylm_tools.training.batches import Batch, Batches
 from tinypylm_tools.training.measure import Machine
+from tinypylm_tools.training.run import Say
 from tinypylm_tools.training.teaching import Answer, Teacher, softened
 
 STEPS_PER_NAT = 16
@@ -22,14 +23,15 @@ _LARGEST_CODE = 255
 def asked(teachers: Sequence[Teacher], temperature: float, on: Machine) -> Answer:
     """The logarithm of the mean of their probabilities, each teacher's softened by the temperature."""
     def ask(batch: Batch) -> Tensor:
+        ids = batch.ids.to(on.device)
         with on.autocast():
-            told = [softened(teacher.logits(batch.ids.to(on.device)), temperature) for teacher in teachers]
+            told = [softened(teacher.logits(ids), temperature) for teacher in teachers]
         return torch.stack(told).logsumexp(0) - log(len(told))
 
     return ask
 
 
-def remembered(ask: Answer, batches: Batches, on: Machine, say: Callable[[str], None]) -> Answer:
+def remembered(ask: Answer, batches: Batches, vocab_size: int, on: Machine, say: Say) -> Answer:
     """`ask`, once for every piece of `batches`, in memory: a byte for each token of the vocabulary at each place.
 
     They are asked before the first answer, in groups that depend on the texts alone, so a run that goes on hears what
@@ -40,15 +42,12 @@ def remembered(ask: Answer, batches: Batches, on: Machine, say: Callable[[str], 
     @cache
     def known() -> Tensor:
         """uint8[tokens, vocab_size]: in one block, since many small ones among large ones lose as much again."""
-        say(f"Asking the teachers about {starts[-1]:,} tokens.")
-        found = torch.empty(0, dtype=torch.uint8)
+        found = torch.empty((starts[-1], vocab_size), dtype=torch.uint8)
+        say(f"Asking the teachers about {len(found):,} tokens.")
         for batch in batches.once():
-            answers = coded(ask(batch)).cpu()
-            if not len(found):
-                found = torch.empty((starts[-1], answers.shape[-1]), dtype=torch.uint8)
-            for piece, codes in zip(batch.pieces, answers, strict=True):
+            for piece, codes in zip(batch.pieces, coded(ask(batch)).cpu(), strict=True):
                 found[starts[piece] : starts[piece + 1]] = codes[: batches.lengths[piece]]
-        say(f"Their answers take {found.numel() / 1e9:,.1f} GB of memory.")
+        say(f"Their answers take {found.nbytes / 1e9:,.1f} GB of memory.")
         return found
 
     def recall(batch: Batch) -> Tensor:

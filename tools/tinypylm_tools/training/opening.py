@@ -18,7 +18,7 @@ from tinypylm_tools.training.answers import asked, remembered
 from tinypylm_tools.training.batches import Batches
 from tinypylm_tools.training.checkpoint import CHECKPOINT, Checkpoint, Progress
 from tinypylm_tools.training.corpus import Corpus, read_corpus
-from tinypylm_tools.training.description import Description
+from tinypylm_tools.training.description import Description, Teaching
 from tinypylm_tools.training.export import check_exports
 from tinypylm_tools.training.measure import HeldOut, Machine, machine, total_loss
 from tinypylm_tools.training.optimiser import optimisers
@@ -77,19 +77,18 @@ def _run(
     cut = list(pieces(encoder.encode(corpus.train), state.config.context_length))
     batches = Batches(cut, training.tokens_per_batch, described.seed)
     teachers = [_teacher(master, state.config, vocabulary, on) for master in masters]
-    answer = _answer(described, teachers, batches, on, say)
+    answer = None if described.teaching is None else _answer(
+        described.teaching, teachers, batches, state.config.vocab_size, on, say)
     held_out = HeldOut.of(encoder.encode(corpus.held_out), encoder.sizes_bytes(), state.config.context_length)
     return Run(described, state.described, state.parent, folder, state.config, state.tokenizer, on, weights, made,
                state.progress, batches, held_out, total_loss(state.config, described, on, answer))
 
 
 def _answer(
-    described: Description, teachers: list[Teacher], batches: Batches, on: Machine, say: Say
-) -> Answer | None:
-    if described.teaching is None:
-        return None
-    ask = asked(teachers, described.teaching.temperature, on)
-    return remembered(ask, batches, on, say) if described.teaching.remember else ask
+    teaching: Teaching, teachers: list[Teacher], batches: Batches, vocab_size: int, on: Machine, say: Say
+) -> Answer:
+    ask = asked(teachers, teaching.temperature, on)
+    return remembered(ask, batches, vocab_size, on, say) if teaching.remember else ask
 
 
 def _teacher(master: Start, student: ModelConfig, vocabulary: Vocabulary, on: Machine) -> Teacher:
