@@ -19,6 +19,7 @@ from tests.web.host_page import HostPage
 pytestmark = pytest.mark.browser
 
 VISIT = f"?model={STORYTELLER}"
+LIBRARY = "python_stdlib.zip"
 GREEDY = {"temperature": 0, "max_tokens": 24}
 NO_CACHE_API = "delete globalThis.caches;"
 OTHER_VERSION = "snapshot/of-another-version"
@@ -120,7 +121,7 @@ def test_a_second_visit_starts_from_both_and_writes_the_same_text(device: Device
     desk = device.visit()
     assert desk.figure("boot_kind") == "snapshot"
     assert fetches(desk) == [("cache", "accepted")]
-    assert not any(url.endswith((".slm", ".whl")) for url in desk.requests)
+    assert not any(url.endswith((".slm", ".whl", LIBRARY)) for url in desk.requests)
     shared_desk.choose(STORYTELLER)
     assert shared_desk.figure("boot_kind") == "served"
     assert desk.tokens("The cat", **GREEDY) == shared_desk.tokens("The cat", **GREEDY)
@@ -203,6 +204,7 @@ def test_where_the_server_has_no_snapshot_a_plain_start_leaves_one(browser: Brow
         device = Device(context, server)
         desk = device.visit()
         assert desk.figure("boot_kind") == "plain"
+        assert any(url.endswith(LIBRARY) for url in desk.requests)
         plain = desk.tokens("The cat", **GREEDY)
         device.leave(desk, "snapshot/", "model/")
         desk = device.visit()

@@ -49,9 +49,7 @@ class Chromium:
         page = Page(self, target, session, context)
         page.send("Page.enable")
         page.send("Page.addScriptToEvaluateOnNewDocument", source=before)
-        error = page.send("Page.navigate", url=address).get("errorText")
-        if error:
-            raise ToolError(ErrorCode.RUNTIME_FAILED, f"{address} did not open: {error}", {"address": address})
+        page.navigate(address)
         return page
 
     def version(self) -> str:
@@ -86,6 +84,12 @@ class Page:
 
     def send(self, method: str, **parameters: object) -> dict[str, Any]:
         return self.browser.send(method, self._session, **parameters)
+
+    def navigate(self, address: str) -> None:
+        """Raises ToolError where nothing answers there."""
+        error = self.send("Page.navigate", url=address).get("errorText")
+        if error:
+            raise ToolError(ErrorCode.RUNTIME_FAILED, f"{address} did not open: {error}", {"address": address})
 
     def evaluate(self, function: str, *arguments: object) -> Any:
         """What the JavaScript function makes of the arguments, awaited. Raises ToolError with what it throws."""

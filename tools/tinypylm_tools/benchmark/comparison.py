@@ -64,15 +64,19 @@ def measured_tokens(model: Model) -> int:
 
 
 def take_turns(
-    engines: Mapping[str, Engine], model: Model, runs: int, say: Callable[[str], None]
+    engines: Mapping[str, Engine], yardstick: Engine | None, model: Model, runs: int, say: Callable[[str], None]
 ) -> tuple[list[dict[str, Sample]], float | None]:
-    """The samples of `runs` turns, after one that does not count, and the highest limit, which holds for one thread."""
+    """The samples of `runs` turns, after one that does not count, and the highest limit that `yardstick` has found.
+
+    `yardstick` is one of ours in a page that measures nothing else: what a calibration leaves behind for the collector
+    would count as memory of the engine.
+    """
     limits, turns, tokens = [], [], measured_tokens(model)
     prompt = prompt_of(model, tokens)
     for n in range(runs + 1):
         say(f"turn {n} of {runs}")
-        if OURS in engines and engines[OURS].threads == 1:
-            limits.append(engines[OURS].limit_tokens_per_second())
+        if yardstick is not None:
+            limits.append(yardstick.limit_tokens_per_second())
         turns.append({label: _sample(engine, prompt, tokens) for label, engine in engines.items()})
     return turns[1:], max(limits, default=None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +59,8 @@ class Stage:
 
     def compare(self, subject: Subject, threads: int, runs: int, say: Say) -> Comparison:
         """Turns of all engines. Raises ToolError where none of them can use so many threads, or one fails."""
-        with self._engines(subject, threads, say) as engines:
-            turns, limit = take_turns(engines, subject.file.model, runs, say)
+        with self._engines(subject, threads, say) as engines, self._yardstick(subject, threads, engines) as yardstick:
+            turns, limit = take_turns(engines, yardstick, subject.file.model, runs, say)
         # How many threads there are hardly changes how long a visitor waits.
         visits = self._visits(subject, runs, say) if threads == 1 else []
         return Comparison(subject.shape, subject.quantization, threads, limit, turns, visits)
@@ -80,15 +80,29 @@ class Stage:
             engines: dict[str, Engine] = {}
             for label in (OURS, *addresses):
                 say(f"loading {label}")
-                taken = {engine.process_id for engine in engines.values()}
-                engine = (open_peer(self.browser, addresses[label], threads, taken) if label in addresses else
-                          open_ours(self.browser, self.address, subject.file.path, threads, taken, self.kv_cache))
+                engine = (open_peer(self.browser, addresses[label], threads, _processes(engines)) if label in addresses
+                          else self._ours(subject, threads, engines))
                 stack.callback(engine.close)
                 engines[label] = engine
             able = {label: engine for label, engine in engines.items() if engine.threads == threads}
             if not able:
                 raise ToolError(ErrorCode.UNKNOWN_OPTION, f"no engine here uses {threads} threads; try --threads 1")
             yield able
+
+    @contextmanager
+    def _yardstick(self, subject: Subject, threads: int, beside: Mapping[str, Engine]) -> Iterator[Engine | None]:
+        """One of ours that measures the limit, which is one thread's."""
+        if threads > 1:
+            yield None
+            return
+        engine = self._ours(subject, threads, beside)
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+    def _ours(self, subject: Subject, threads: int, beside: Mapping[str, Engine]) -> Engine:
+        return open_ours(self.browser, self.address, subject.file.path, threads, _processes(beside), self.kv_cache)
 
     def _visits(self, subject: Subject, runs: int, say: Say) -> list[dict[str, Visits]]:
         with ExitStack() as stack:
@@ -109,6 +123,10 @@ class Stage:
         query = urlencode({"threads": threads, "context_length": context_length})
         sites = {peer.label: peer.routes(self.fetched, peer.model(subject.file, self.work)) for peer in self.peers}
         return {label: f"{stack.enter_context(peer_site(routes))}?{query}" for label, routes in sites.items()}
+
+
+def _processes(engines: Mapping[str, Engine]) -> set[int]:
+    return {engine.process_id for engine in engines.values()}
 
 
 @contextmanager
