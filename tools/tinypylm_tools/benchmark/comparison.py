@@ -5,6 +5,7 @@ A machine that others use is slower in one minute than in the next; what one tur
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from .engines import Engine
 from .visits import Visits
 
 MOST_TOKENS = 128
+_WARM_UP_TURNS = 2
+"""Browsers compile what is busy anew while it runs, ours and the peers' alike."""
+_REST_SECONDS = 0.5
+"""Before an engine's run: threads of the one before may still look for work, and collectors run."""
 OURS = "ours"
 _TEXT = (
     "Once upon a time there was a small engine in a green valley. Every morning it pulled two red wagons up the hill, "
@@ -66,22 +71,23 @@ def measured_tokens(model: Model) -> int:
 def take_turns(
     engines: Mapping[str, Engine], yardstick: Engine | None, model: Model, runs: int, say: Callable[[str], None]
 ) -> tuple[list[dict[str, Sample]], float | None]:
-    """The samples of `runs` turns, after one that does not count, and the highest limit that `yardstick` has found.
+    """The samples of `runs` turns, after two that do not count, and the highest limit that `yardstick` has found.
 
     `yardstick` is one of ours in a page that measures nothing else: what a calibration leaves behind for the collector
     would count as memory of the engine.
     """
     limits, turns, tokens = [], [], measured_tokens(model)
     prompt = prompt_of(model, tokens)
-    for n in range(runs + 1):
-        say(f"turn {n} of {runs}")
+    for n in range(1 - _WARM_UP_TURNS, runs + 1):
+        say(f"turn {n} of {runs}" if n > 0 else "warming up")
         if yardstick is not None:
             limits.append(yardstick.limit_tokens_per_second())
         turns.append({label: _sample(engine, prompt, tokens) for label, engine in engines.items()})
-    return turns[1:], max(limits, default=None)
+    return turns[_WARM_UP_TURNS:], max(limits, default=None)
 
 
 def _sample(engine: Engine, prompt: str, tokens: int) -> Sample:
+    time.sleep(_REST_SECONDS)
     delivery, own = engine.run(prompt, tokens), engine.own_clock(tokens, tokens)
     return Sample(own.decode_tokens_per_second, own.prompt_tokens_per_second, delivery.tokens_per_second,
                   delivery.first_ms, engine.resident_bytes())
