@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tinypylm.canonical import JsonObject
 from tinypylm.diagnostics import Figures
+from tinypylm.engine import Emitted
 from tinypylm.errors import SlmError
 from tinypylm.memory import KVCache
 from tinypylm.provenance.fingerprint import f32_of_bits
@@ -17,7 +18,7 @@ _FIRST_ADAPTER = PHASES.index("apply-adapter-stack-0")
 
 def assemble(
     session: Session, name: str, files: Files, kv_cache: KVCache = KVCache.F32, model: HashedFile | None = None,
-    module: bytes | None = None,
+    module: Emitted | None = None,
 ) -> Figures:
     """Loads the model of the entry `name` with its stack, in the order of the entry.
 

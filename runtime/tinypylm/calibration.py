@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from time import perf_counter
 
 from tinypylm.config import DType, ModelConfig, Role, expected_tensors
@@ -48,8 +50,10 @@ def kernel_rate(host: Host, dtype: DType, seconds: float = 0.5) -> float:
     Each variant runs over the same 8192 x 512 matrix (2 to 16 MiB) for its share of `seconds`, in turns; the best
     call counts, so that a busy machine shows what it could do.
     """
-    instance = _instance(host.alone(), dtype)
-    calls = [instance.export(f"rows_{rows}") for rows in _ROWS_AT_ONCE]
+    host = host.alone()
+    byte_dots = (False, True) if dtype is DType.Q4_0 and host.byte_dots else (False,)
+    instance = _instance(host, dtype, byte_dots)
+    calls = [instance.export(_name(rows, way)) for rows, way in product(_ROWS_AT_ONCE, byte_dots)]
     best, ends = float("inf"), perf_counter() + seconds
     while perf_counter() < ends:
         for call in calls:
@@ -73,12 +77,16 @@ def _arguments(dtype: DType) -> tuple[int, ...]:
     return x + 4 * _COLS, 0, codes, x, x, 0, _ROWS
 
 
-def _instance(host: Host, dtype: DType) -> Instance:
+def _name(rows_at_once: int, byte_dots: bool) -> str:
+    return f"rows_{rows_at_once}{'_bytes' if byte_dots else ''}"
+
+
+def _instance(host: Host, dtype: DType, byte_dots: Sequence[bool]) -> Instance:
     pages = -(-(_arguments(dtype)[0] + 4 * _ROWS) // PAGE_BYTES)
     module = ModuleBuilder(MemoryImport(pages, pages, shared=False))
-    for rows in _ROWS_AT_ONCE:
-        shape = {"dtype": dtype, "cols": _COLS, "rows_at_once": rows, "accumulate": False}
-        module.add(linear.matvec, f"rows_{rows}", shape, export=True)
+    for rows, way in product(_ROWS_AT_ONCE, byte_dots):
+        shape = {"dtype": dtype, "cols": _COLS, "rows_at_once": rows, "accumulate": False, "byte_dots": way}
+        module.add(linear.matvec, _name(rows, way), shape, export=True)
     instance = host.instantiate(module.encode(), pages)
     instance.write(0, _FILLING * _arguments(dtype)[0])
     return instance

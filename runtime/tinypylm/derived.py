@@ -6,18 +6,22 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tinypylm.engine import Emitted
+
 
 @dataclass(frozen=True, slots=True)
 class Derived:
     """`tensor_checksum` as in a model's manifest; `module`: WebAssembly for a host's threads and a kind of KV cache."""
 
     tensor_checksum: str
-    module: bytes
+    module: Emitted
 
     @classmethod
     def from_json(cls, values: Mapping[str, object]) -> Derived:
         """Of what `to_json` gave, in the same runtime."""
-        return cls(str(values["tensor_checksum"]), b64decode(str(values["module"])))
+        module = Emitted(b64decode(str(values["module"])), values["byte_dots"] is True)
+        return cls(str(values["tensor_checksum"]), module)
 
-    def to_json(self) -> dict[str, str]:
-        return {"tensor_checksum": self.tensor_checksum, "module": b64encode(self.module).decode()}
+    def to_json(self) -> dict[str, str | bool]:
+        module = b64encode(self.module.code).decode()
+        return {"tensor_checksum": self.tensor_checksum, "module": module, "byte_dots": self.module.byte_dots}

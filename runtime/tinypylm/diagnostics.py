@@ -15,7 +15,7 @@ Figures = dict[str, str | int | float | None]
 
 NO_MODEL_FIGURES: Figures = dict.fromkeys((
     "model_id", "family", "quantization", "vocab_size", "context_length", "can_chat", "file_bytes",
-    "model_load_ms", "emit_ms", "compile_ms", "module_bytes",
+    "model_load_ms", "emit_ms", "compile_ms", "module_bytes", "dot_products",
     "kv_cache", "kv_cache_bytes", "scratch_arena_bytes", "scratch_arena_peak_bytes", "planned_memory_bytes",
     "linear_memory_bytes",
 ))
@@ -53,6 +53,7 @@ def model_figures(engine: Engine, load_seconds: float) -> Figures:
         "file_bytes": engine.model.file_bytes,
         "model_load_ms": _ms(load_seconds), "emit_ms": round(engine.emit_ms, 3),
         "compile_ms": round(engine.compile_ms, 3), "module_bytes": engine.module_bytes,
+        "dot_products": engine.dot_products,
         "kv_cache": plan.kv_cache, "kv_cache_bytes": plan.kv_cache_bytes,
         "scratch_arena_bytes": plan.scratch_arena_bytes, "scratch_arena_peak_bytes": engine.scratch_peak_bytes,
         "planned_memory_bytes": plan.total_bytes, "linear_memory_bytes": engine.linear_memory_bytes,

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from struct import Struct
 from time import perf_counter
+from typing import NamedTuple
 
-from tinypylm.config import Family
+from tinypylm.config import DType, Family
 from tinypylm.errors import EngineError, ErrorCode, SessionError
 from tinypylm.families import gpt_neox, llama
 from tinypylm.families.network import Network
@@ -57,14 +58,21 @@ class Candidates:
         self.weights: memoryview[float] = self.buffer[2 * row:][:4 * count].cast("f")
 
 
-def emit(model: Model, plan: MemoryPlan, threads: int = 1) -> bytes:
-    """The WebAssembly module for exactly this model.
+class Emitted(NamedTuple):
+    """A model's module, and whether it needs a host with `byte_dots`."""
+
+    code: bytes
+    byte_dots: bool
+
+
+def emit(model: Model, plan: MemoryPlan, threads: int = 1, byte_dots: bool = False) -> bytes:
+    """The WebAssembly module for exactly this model; with `byte_dots`, which change no bit, for hosts that have them.
 
     Exports: forward(count, position), step(token, position), project(),
     candidates(k, temperature, penalty) -> ln(sum(exp(logits))).
     """
     module = ModuleBuilder(MemoryImport(plan.pages, plan.pages, shared=threads > 1))
-    net = Network(module, model, plan, threads)
+    net = Network(module, model, plan, threads, byte_dots)
     family = _FAMILIES[model.config.family]
     parts = {"forward": module.add(family.forward, "forward_part", {"net": net}),
              "project": module.add(family.project, "project_part", {"net": net})}
@@ -130,7 +138,7 @@ class Engine:
 
     def __init__(self, model: Model, plan: MemoryPlan, instance: Instance, engine_name: str, threads: int = 1):
         self.model, self.config, self.plan, self.engine_name = model, model.config, plan, engine_name
-        self.emit_ms, self.module_bytes, self.threads = 0.0, 0, threads
+        self.emit_ms, self.module_bytes, self.threads, self.byte_dots = 0.0, 0, threads, False
         self._instance: Instance | None = instance
         self.compile_ms, self.linear_memory_bytes = instance.compile_ms, instance.memory_bytes
         self._forward, self._step, self._project = self._parts(instance)
@@ -141,20 +149,34 @@ class Engine:
 
     @classmethod
     def load(cls, model: Model, data: FileBytes, host: Host, kv_cache: KVCache = KVCache.F32,
-             emitted: bytes | None = None) -> Engine:
+             emitted: Emitted | None = None) -> Engine:
         """Emits and compiles the module for `model`, whose file is `data`, and copies the file into its memory.
 
-        `emitted` is what `emit` gave for this model, such a cache and so many threads, where that is known.
-        Raises `EngineError` if the host refuses the module or the memory, `OptionError` if f16 does not fit the model.
+        `emitted` is that of another engine of this model, with such a cache and so many threads; it is used if this
+        host would have the same. Raises `EngineError` if the host refuses the module or the memory, `OptionError` if
+        f16 does not fit the model.
         """
         plan = plan_memory(model.config, model.file_bytes, kv_cache)
+        byte_dots = any(tensor.dtype is DType.Q4_0 for tensor in model.tensors) and host.byte_dots
         start = perf_counter()
-        module = emit(model, plan, host.threads) if emitted is None else emitted
+        known = emitted is not None and emitted.byte_dots == byte_dots
+        module = emitted.code if emitted and known else emit(model, plan, host.threads, byte_dots)
         emit_ms = (perf_counter() - start) * 1000
         engine = cls(model, plan, host.instantiate(module, plan.pages), host.name, host.threads)
-        engine.emit_ms, engine.module_bytes = emit_ms, len(module)
+        engine.emit_ms, engine.module_bytes, engine.byte_dots = emit_ms, len(module), byte_dots
         engine._live().write(0, data)
         return engine
+
+    @property
+    def dot_products(self) -> str:
+        """What single tokens' products multiply: `i8` (q4_0), `i16` or `f32`; of a mixed file the narrowest."""
+        if all(tensor.dtype is DType.F32 for tensor in self.model.tensors):
+            return "f32"
+        return "i8" if self.byte_dots else "i16"
+
+    def emitted_anew(self) -> Emitted:
+        """The module that this engine runs, emitted once more."""
+        return Emitted(emit(self.model, self.plan, self.threads, self.byte_dots), self.byte_dots)
 
     @property
     def instance(self) -> Instance:

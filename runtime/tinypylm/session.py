@@ -16,7 +16,7 @@ from tinypylm.chat import ChatFormat
 from tinypylm.config import ModelConfig
 from tinypylm.derived import Derived
 from tinypylm.diagnostics import NO_MODEL_FIGURES, Figures, Pace, adapter_figures, model_figures
-from tinypylm.engine import Engine, emit
+from tinypylm.engine import Emitted, Engine
 from tinypylm.errors import Detail, ErrorCode, SessionError, SlmError
 from tinypylm.format import Model, parse
 from tinypylm.generation import Deadline, Deliver, FinishReason, Generation, TokenEvent
@@ -49,7 +49,7 @@ class Known:
     model: Model
     sha256: bytes
     tensor_checksum: str
-    module: bytes | None = None
+    module: Emitted | None = None
 
 
 class Session:
@@ -132,14 +132,14 @@ class Session:
         """Emits the loaded model's module once more and forgets it; False where there is none. Nothing changes."""
         if self._model is None:
             return False
-        _emitted(self._model.engine)
+        self._model.engine.emitted_anew()
         return True
 
     def derived(self) -> Derived | None:
         """Of the loaded model, its module emitted once more; None where there is none, or nobody knew its checksum."""
         if self._model is None or self._model.tensor_checksum is None:
             return None
-        return Derived(self._model.tensor_checksum, _emitted(self._model.engine))
+        return Derived(self._model.tensor_checksum, self._model.engine.emitted_anew())
 
     def start(
         self, prompt: str, options: SamplingOptions, recording: Recording | None = None, top_logprobs: int | None = None
@@ -364,7 +364,3 @@ class Session:
         if self._model:
             self._model.engine.free()
         self._model = self._generation = self._failure = self.finish_reason = None
-
-
-def _emitted(engine: Engine) -> bytes:
-    return emit(engine.model, engine.plan, engine.threads)

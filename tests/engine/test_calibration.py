@@ -30,6 +30,10 @@ def test_a_rate_is_a_possible_one(dtype: DType) -> None:
     assert 1e7 < kernel_rate(HOST, dtype, seconds=0.05) < 1e12
 
 
+def test_products_of_bytes_are_among_the_variants_where_the_host_has_them() -> None:
+    assert 1e7 < kernel_rate(NativeHost(byte_dots=True), DType.Q4_0, seconds=0.05) < 1e12
+
+
 def test_the_rate_is_one_thread_s_where_the_host_has_more() -> None:
     assert 1e7 < kernel_rate(NativeHost(threads=2), DType.Q8_0, seconds=0.05) < 1e12
 

@@ -62,18 +62,21 @@ def test_a_norm_that_overflows_is_not_a_number(kernel, value: float) -> None:
 
 
 @pytest.mark.parametrize("n", [32, 64, 288])
-@pytest.mark.parametrize("dtype", [DType.Q8_0, DType.Q4_0])
-def test_codes_and_scale_are_exactly_the_references(n: int, dtype: DType) -> None:
-    bench = single(activation.quantise, n=n, dtype=dtype)
-    codes, scale, at = bench.room(2 * n), bench.room(4), bench.room(4 * n)
+@pytest.mark.parametrize(("dtype", "byte_dots"), [(DType.Q8_0, False), (DType.Q4_0, False), (DType.Q4_0, True)])
+def test_codes_and_scale_are_exactly_the_references(n: int, dtype: DType, byte_dots: bool) -> None:
+    bench = single(activation.quantise, n=n, dtype=dtype, byte_dots=byte_dots)
+    codes, scale, at = bench.room(80 * n // 32), bench.room(4), bench.room(4 * n)
     halves = np.arange(n, dtype=np.float32) - n // 2 + 0.5  # which go to the even number
     halves[3] = 32767 if dtype is DType.Q8_0 else 8191
     for x in (normal(n, n) * 7, normal(n, n) * -7, halves, -halves, normal(n, n) * 1e37):
         bench.instance.write(at, x.astype(np.float32).tobytes())
         bench.run(codes, scale, at)
         expected, expected_scale = reference.quantise(x.astype(np.float32), dtype)
-        order = expected if dtype is DType.Q8_0 else reference.q4_order(expected)
-        np.testing.assert_array_equal(bench.read(codes, n, np.int16), order)
+        if byte_dots:
+            np.testing.assert_array_equal(bench.read(codes, 80 * n // 32, np.int8), reference.byte_blocks(expected))
+        else:
+            order = expected if dtype is DType.Q8_0 else reference.q4_order(expected)
+            np.testing.assert_array_equal(bench.read(codes, n, np.int16), order)
         assert bench.read(scale, 1)[0] == expected_scale
 
 

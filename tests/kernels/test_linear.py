@@ -22,9 +22,9 @@ def pack(codes: np.ndarray, dtype: DType) -> np.ndarray:
 class Product:
     """A matrix of one type, activations in the order that its kernel reads, and the exact answer."""
 
-    def __init__(self, dtype: DType, rows: int, cols: int, seed: int):
+    def __init__(self, dtype: DType, rows: int, cols: int, seed: int, byte_dots: bool = False):
         rng = np.random.default_rng(seed)
-        self.dtype, self.rows, self.cols = dtype, rows, cols
+        self.dtype, self.rows, self.cols, self.byte_dots = dtype, rows, cols, byte_dots
         if dtype is DType.F32:
             self.weights = rng.standard_normal((rows, cols)).astype(np.float32)
             self.x = rng.standard_normal((TOKENS, cols)).astype(np.float32)
@@ -40,7 +40,8 @@ class Product:
         quantised = [reference.quantise(rng.standard_normal(cols).astype(np.float32), dtype) for _ in range(TOKENS)]
         self.values = np.stack([c.astype(np.float64) * s for c, s in quantised])
         self.scales = np.array([s for _, s in quantised], np.float32)
-        self.x = np.stack([c if dtype is DType.Q8_0 else reference.q4_order(c) for c, _ in quantised])
+        order = reference.byte_blocks if byte_dots else reference.q4_order
+        self.x = np.stack([c if dtype is DType.Q8_0 else order(c) for c, _ in quantised])
 
     def run(self, kernel: str, rows_at_once: int, accumulate: bool = False, split: int | None = None) -> np.ndarray:
         """out[token, row], of one token for `matvec`; `split` computes the rows in two calls."""
@@ -48,7 +49,7 @@ class Product:
         shape = {"dtype": self.dtype, "cols": self.cols, "accumulate": accumulate}
         strides = {"out_stride": ROOM, "x_stride": ROOM, "scale_stride": 64}
         if kernel == "matvec":
-            bench.add(linear.matvec, rows_at_once=rows_at_once, **shape)
+            bench.add(linear.matvec, rows_at_once=rows_at_once, byte_dots=self.byte_dots, **shape)
         else:
             bench.add(linear.matmul, tokens=TOKENS, **strides, **shape)
         bench.start()
@@ -93,6 +94,16 @@ def test_a_tokens_bits_do_not_depend_on_how_it_is_computed(dtype: DType) -> None
         np.testing.assert_array_equal(product.run("matvec", rows_at_once), batch[:1])
     np.testing.assert_array_equal(product.run("matvec", 4, split=3), batch[:1])
     np.testing.assert_array_equal(product.run("matmul", 1, split=6), batch)
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(2, 32), (3, 64), (8, 96), (7, 160), (11, 288), (33, 512), (5, 1376)])
+def test_products_of_bytes_have_the_same_bits(rows: int, cols: int) -> None:
+    pairs, of_bytes = (Product(DType.Q4_0, rows, cols, rows * cols, byte_dots) for byte_dots in (False, True))
+    expected = pairs.run("matvec", 2)
+    assert expected.any()
+    for rows_at_once in (1, 2, 4):
+        np.testing.assert_array_equal(of_bytes.run("matvec", rows_at_once), expected)
+        np.testing.assert_array_equal(of_bytes.run("matvec", rows_at_once, accumulate=True), np.float32(1) + expected)
 
 
 @pytest.mark.parametrize("dtype", list(DType))

@@ -26,6 +26,17 @@ def quantise(x: NDArray[np.float32], dtype: DType) -> tuple[NDArray[np.int16], n
     return np.rint(x * (largest_code / largest)).astype(np.int16), largest / largest_code
 
 
+def byte_blocks(codes: NDArray[np.int16]) -> NDArray[np.int8]:
+    """Each 32 codes as 80 bytes: low and high bytes of the even ones, then of the odd ones, then i32[4], -8 times the
+    sums of each eight. A code is high * 256 + low, both signed."""
+    blocks = codes.reshape(-1, 32).astype(np.int32)
+    low = blocks.astype(np.int8)
+    high = ((blocks - low) // 256).astype(np.int8)
+    too_much = (-8 * blocks.reshape(-1, 4, 8).sum(axis=2)).astype("<i4").view(np.int8)
+    parts = [low[:, 0::2], high[:, 0::2], low[:, 1::2], high[:, 1::2], too_much.reshape(-1, 16)]
+    return np.ascontiguousarray(np.concatenate(parts, axis=1)).reshape(-1)
+
+
 def q4_order(codes: NDArray[np.int16]) -> NDArray[np.int16]:
     """Each 32 codes as four vectors of eight: vector i holds the elements 4 j + i."""
     return np.ascontiguousarray(codes.reshape(-1, 8, 4).transpose(0, 2, 1)).reshape(-1)

@@ -40,7 +40,7 @@ const GROUPS = Object.freeze([
     ["last_adapter_checksum", "Last adapter"],
   ]],
   ["Engine", [
-    ["engine", "Engine"], ["threads", "Threads"], ["pyodide", "Pyodide"],
+    ["engine", "Engine"], ["threads", "Threads"], ["dot_products", "Dot products"], ["pyodide", "Pyodide"],
     ["cross_origin_isolated", "Cross-origin isolated"],
   ]],
 ]);

@@ -28,7 +28,7 @@ from tinypylm.wasm.kernel import Function, Kernel, ModuleBuilder, Ptr
 from tinypylm.wasm.values import Value, f32, i32
 
 TOKENS_AT_ONCE = 8
-"""Prompt tokens that share one load of a weight."""
+"""Prompt tokens that share one load of a weight; a power of two."""
 
 _OF_HEADS = frozenset({Role.WQ, Role.WK, Role.WV})
 
@@ -38,8 +38,9 @@ _Body = Callable[..., Value | None]
 class Network:
     """What a family writes its forward pass with."""
 
-    def __init__(self, module: ModuleBuilder, model: Model, plan: MemoryPlan, thread_count: int):
+    def __init__(self, module: ModuleBuilder, model: Model, plan: MemoryPlan, thread_count: int, byte_dots: bool):
         self.model, self.config, self.threads = model, model.config, thread_count
+        self._byte_dots = byte_dots
         self._module, self._plan = module, plan
         self._kernels: dict[str, Function[Value]] = {}
         self._encoded: tuple[str, DType] | None = None
@@ -183,25 +184,39 @@ class Network:
         self.k.call(kernel, self.row("logits"), self.row(region), self.row(region) + sums_offset(vocab_size), *part)
 
     def _encode(self, x: str, cols: int, dtype: DType) -> str:
-        """The region that holds the i16 codes of `x`, computed unless it holds them already."""
+        """The region that holds the codes of `x`, computed unless it holds them already."""
         if self._encoded != (x, dtype):
-            kernel = self.kernel(activation.quantise, f"quantise_{dtype.label}_{cols}", n=cols, dtype=dtype)
             self._sharing.use(sharing.WHOLE, writes=["codes", "code_scale"], reads=[x])
-            with self.each_token() as t:
-                self.k.call(kernel, self.row("codes", t), self.row("code_scale", t), self.row(x, t))
+            if self._by_bytes(dtype):
+                grouped = self.k.let(self.count & -TOKENS_AT_ONCE)  # go through `matmul`, the others through `matvec`
+                self._quantise(x, cols, dtype, i32.const(0), grouped, byte_dots=False)
+                self._quantise(x, cols, dtype, grouped, self.count, byte_dots=True)
+            else:
+                self._quantise(x, cols, dtype, i32.const(0), self.count, byte_dots=False)
             self._encoded = (x, dtype)
         return "codes"
+
+    def _quantise(self, x: str, cols: int, dtype: DType, first: i32, end: i32, *, byte_dots: bool) -> None:
+        """codes = those of the tokens first <= t < end."""
+        kernel = self.kernel(activation.quantise, f"quantise_{dtype.label}_{cols}{'_bytes' if byte_dots else ''}",
+                             n=cols, dtype=dtype, byte_dots=byte_dots)
+        with self.k.range(end, start=first) as t:
+            self.k.call(kernel, self.row("codes", t), self.row("code_scale", t), self.row(x, t))
 
     def _written(self, region: str) -> None:
         if self._encoded is not None and self._encoded[0] == region:
             self._encoded = None
 
+    def _by_bytes(self, dtype: DType) -> bool:
+        return self._byte_dots and dtype is DType.Q4_0
+
     def _linear_kernel(self, dtype: DType, cols: int, out: str, x: str, accumulate: bool) -> Function[Value]:
         strides = {f"{name}_stride": self._plan.regions[region].stride_bytes
                    for name, region in (("out", out), ("x", x), ("scale", "code_scale"))}
         kind = f"{dtype.label}_{cols}{'_add' if accumulate else ''}"
-        matvec = self.kernel(linear.matvec, f"matvec_{kind}", dtype=dtype, cols=cols,
-                             rows_at_once=linear.rows_at_once(dtype, cols), accumulate=accumulate)
+        by_bytes = self._by_bytes(dtype)
+        matvec = self.kernel(linear.matvec, f"matvec_{kind}", dtype=dtype, cols=cols, byte_dots=by_bytes,
+                             rows_at_once=linear.rows_at_once(dtype, cols, by_bytes), accumulate=accumulate)
         layout = f"{kind}_{strides['out_stride']}_{strides['x_stride']}"
         matmul = self.kernel(linear.matmul, f"matmul_{layout}", dtype=dtype, cols=cols, tokens=TOKENS_AT_ONCE,
                              accumulate=accumulate, **strides)

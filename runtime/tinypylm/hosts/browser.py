@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cache
 from time import perf_counter
 from typing import Protocol, cast
 
@@ -16,6 +17,7 @@ from pyodide.ffi import JsException, to_js  # type: ignore[import-not-found]
 
 from tinypylm.errors import EngineError, ErrorCode
 from tinypylm.hosts import Buffer, Export
+from tinypylm.hosts.probe import has_fast_byte_dots
 from tinypylm.kernels.threads import QUIT
 from tinypylm.source import FileBytes, source_of
 
@@ -96,8 +98,17 @@ class BrowserInstance:
         del self._exports, self._memory, self._bytes
 
 
+@cache
+def _has_fast_byte_dots() -> bool:
+    return has_fast_byte_dots(BrowserHost())
+
+
 class BrowserHost:
     """The WebAssembly engine of the browser that this worker lives in."""
+
+    @property
+    def byte_dots(self) -> bool:
+        return _has_fast_byte_dots()
 
     def __init__(self, threads: int = 1, help: Help | None = None):
         """`help(module, memory)` sets `threads` - 1 helpers to work on a module."""

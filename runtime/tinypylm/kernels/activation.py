@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tinypylm.config import DType
+from tinypylm.kernels import byte_dots as by_bytes
 from tinypylm.kernels.exponential import COUNTS_IN_ONES, exp, normal_tail
 from tinypylm.wasm.kernel import Kernel, Ptr
 from tinypylm.wasm.values import f32, i32
@@ -11,11 +12,12 @@ from tinypylm.wasm.vectors import f32x4, i16x8, i32x4
 _LARGEST_CODES = {DType.Q8_0: 32767.0, DType.Q4_0: 8191.0}  # a lane sums 8 products; q4_0's weights come times 4096
 
 
-def quantise(k: Kernel, codes: Ptr, scale: Ptr, x: Ptr, *, n: int, dtype: DType) -> None:
+def quantise(k: Kernel, codes: Ptr, scale: Ptr, x: Ptr, *, n: int, dtype: DType, byte_dots: bool = False) -> None:
     """scale = max|x| / 32767; codes[i] = round(x[i] / scale), i16, half to even
 
     x: f32[n], n a multiple of 32. codes: i16[n] in the order in which the product of `dtype` reads them: as they are
-    for q8_0; for q4_0 each 32 as four vectors, lane j of vector i holding element 4 j + i. scale: f32[1].
+    for q8_0; for q4_0 each 32 as four vectors, lane j of vector i holding element 4 j + i; with `byte_dots`, for q4_0,
+    as that module lays them out. scale: f32[1].
     A NaN or infinity in x makes scale one, so it reaches the logits and is found there.
     """
     largest, largest_code = _largest_magnitude(k, x, n), _LARGEST_CODES[dtype]
@@ -24,9 +26,16 @@ def quantise(k: Kernel, codes: Ptr, scale: Ptr, x: Ptr, *, n: int, dtype: DType)
     factor = k.let(f32x4.splat(k.select(nonzero, largest_code / largest, f32.const(0.0))))
     with k.range(n, step=32) as i:
         rounded = [_rounded(k, x.f32x4[i, 4 * j] * factor) for j in range(8)]
-        vectors = _transposed(k, rounded) if dtype is DType.Q4_0 else rounded
-        for j in range(4):
-            codes.i16x8[i, 8 * j] = i16x8.narrow(vectors[2 * j], vectors[2 * j + 1])
+        if byte_dots:
+            by_bytes.store(k, codes + (i >> 5) * by_bytes.BLOCK_BYTES, [k.let(v) for v in _narrowed(rounded)])
+        else:
+            for j, vector in enumerate(_narrowed(_transposed(k, rounded) if dtype is DType.Q4_0 else rounded)):
+                codes.i16x8[i, 8 * j] = vector
+
+
+def _narrowed(vectors: list[i32x4]) -> list[i16x8]:
+    """Every two vectors' lanes in one."""
+    return [i16x8.narrow(low, high) for low, high in zip(vectors[::2], vectors[1::2], strict=True)]
 
 
 def _rounded(k: Kernel, v: f32x4) -> i32x4:

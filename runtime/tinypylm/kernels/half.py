@@ -23,6 +23,11 @@ def scale(bits: i32, unit: float = 1.0) -> f32:
     return f32.from_bits(bits << 13) * (unit * EXPONENT_SHIFT)
 
 
+def four_scales(k: Kernel, scales: Ptr, index: int, unit: float) -> f32x4:
+    """Scales of four blocks, widened; named. Behind the last row this reads up to six bytes of what follows, unused."""
+    return k.let((scales.u16x4[index] << 13).view(f32x4) * (unit * EXPONENT_SHIFT))
+
+
 def halve(k: Kernel, out: Ptr, x: Ptr, first: i32, end: i32, *, head_dim: int, out_stride: int) -> None:
     """Heads first <= h < end of x: f32[heads, head_dim] as f16; head h starts h * out_stride elements into out
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tinypylm.config import DType
+from tinypylm.kernels import byte_dots as by_bytes
 from tinypylm.kernels import half
 from tinypylm.wasm.kernel import Function, Kernel, Ptr
 from tinypylm.wasm.values import Value, f32, i32
@@ -21,38 +22,43 @@ BLOCK = 32
 CODE_BYTES = {DType.F32: lambda n: 4 * n, DType.Q8_0: lambda n: n, DType.Q4_0: lambda n: n // 2}
 
 
-def rows_at_once(dtype: DType, cols: int) -> int:
+def rows_at_once(dtype: DType, cols: int, byte_dots: bool = False) -> int:
     """Rows whose sums `matvec` computes side by side: the best of 1, 2 and 4 in Chromium, over weights from memory."""
-    return 4 if dtype is DType.F32 or cols <= _SHORT_ROW else 1
+    return 4 if dtype is DType.F32 or cols <= _SHORT_ROW or byte_dots else 1
 
 
 def matvec(k: Kernel, out: Ptr, w: Ptr, scales: Ptr, x: Ptr, x_scale: Ptr, first: i32, end: i32, *,
-           dtype: DType, cols: int, rows_at_once: int, accumulate: bool) -> None:
+           dtype: DType, cols: int, rows_at_once: int, accumulate: bool, byte_dots: bool = False) -> None:
     """out[r] = sum_c W[r, c] x[c] for first <= r < end; added to out[r] if `accumulate`.
 
-    out: f32[rows]. w: codes. scales: f16[rows, cols / 32] (unused for f32). x: i16[cols] codes in the order of
-    `activation.quantise` and x_scale: f32[1], or x: f32[cols] and x_scale unused.
+    out: f32[rows]. w: codes. scales: f16[rows, cols / 32] (unused for f32). x: codes as `activation.quantise` leaves
+    them, with the same `byte_dots`, and x_scale: f32[1], or x: f32[cols] and x_scale unused.
     """
+    dots = by_bytes.dots if byte_dots else _DOTS[dtype]
     row = k.var(first)
     with k.loop() as leave:
         leave(row + 4 > end)
         codes, row_scales = _row(k, w, scales, row, dtype, cols)
         sums = [total for r in range(0, 4, rows_at_once)
-                for total in _rows_from(k, codes, row_scales, x, r, rows_at_once, dtype, cols)]
+                for total in _rows_from(k, dots, codes, row_scales, x, r, rows_at_once, dtype, cols)]
         value = lane_sums(k, sums)
         value = value if dtype is DType.F32 else value * f32x4.splat(x_scale.f32[0])
         out.f32x4[row] = out.f32x4[row] + value if accumulate else value
         row += 4
     with k.range(end, start=row) as one:
         codes, row_scales = _row(k, w, scales, one, dtype, cols)
-        (total,) = _rows_from(k, codes, row_scales, x, 0, 1, dtype, cols)
+        (total,) = dots(k, codes, row_scales, x, 1, cols)
         _store(out, one, 0, _scaled(total, x_scale, 0, dtype), accumulate)
 
 
-def _rows_from(k: Kernel, codes: Ptr, scales: Ptr, x: Ptr, r: int, count: int, dtype: DType, cols: int) -> list[f32x4]:
+_Dots = Callable[[Kernel, Ptr, Ptr, Ptr, int, int], list[f32x4]]
+
+
+def _rows_from(k: Kernel, dots: _Dots, codes: Ptr, scales: Ptr, x: Ptr, r: int, count: int, dtype: DType, cols: int
+               ) -> list[f32x4]:
     """Lane sums of `count` rows, from the r-th after those that `codes` and `scales` point to."""
     scale_bytes = 0 if dtype is DType.F32 else 2 * cols // BLOCK
-    return _DOTS[dtype](k, codes + r * CODE_BYTES[dtype](cols), scales + r * scale_bytes, x, count, cols)
+    return dots(k, codes + r * CODE_BYTES[dtype](cols), scales + r * scale_bytes, x, count, cols)
 
 
 def matmul(k: Kernel, out: Ptr, w: Ptr, scales: Ptr, x: Ptr, x_scale: Ptr, first: i32, end: i32, *,
@@ -188,7 +194,7 @@ def _dots_quantised(codes: Codes, block_bytes: int, unit: float) -> Callable[...
     def stretch(k: Kernel, w: Ptr, scales: Ptr, x: Ptr, sums: list[f32x4], row_blocks: int, count: int) -> None:
         for start in range(0, count, 4):
             for r, total in enumerate(sums):
-                four = _four_scales(k, scales, r * row_blocks + start, unit)
+                four = half.four_scales(k, scales, r * row_blocks + start, unit)
                 for b in range(start, min(start + 4, count)):
                     block = _block_sum(codes(k, w + r * row_blocks * block_bytes, b), x, b)
                     total += block * four.broadcast32(b - start)
@@ -197,11 +203,6 @@ def _dots_quantised(codes: Codes, block_bytes: int, unit: float) -> Callable[...
 
 _LONGEST_STRETCH, _STRETCH = 24, 16
 _SHORT_ROW = 512
-
-
-def _four_scales(k: Kernel, scales: Ptr, index: int, unit: float) -> f32x4:
-    """Scales of four blocks, widened; named. Behind the last row this reads up to six bytes of what follows, unused."""
-    return k.let((scales.u16x4[index] << 13).view(f32x4) * (unit * half.EXPONENT_SHIFT))
 
 
 def _batch_dots_quantised(codes: Codes, block_bytes: int, unit: float) -> Callable[..., list[f32x4]]:

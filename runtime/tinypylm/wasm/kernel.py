@@ -14,7 +14,7 @@ from tinypylm.errors import KernelError
 from tinypylm.wasm.binary import EMPTY_BLOCK, FunctionCode, MemoryImport, encode_module, sleb, uleb
 from tinypylm.wasm.opcodes import OPCODES
 from tinypylm.wasm.values import Moment, Slot, Value, f32, f64, i32
-from tinypylm.wasm.vectors import f32x4, i16x8, i32x4, v128
+from tinypylm.wasm.vectors import f32x4, i8x16, i16x8, i32x4, v128
 
 V = TypeVar("V", bound=Value)
 Index = i32 | int
@@ -56,6 +56,8 @@ class Ptr:
         self.u8: View[i32] = View(self, i32, "i32.load8_u", "i32.store8", 1)
         self.i8: View[i32] = View(self, i32, "i32.load8_s", "i32.store8", 1)
         self.f32x4: View[f32x4] = View(self, f32x4, "v128.load", "v128.store", 4)
+        self.i32x4: View[i32x4] = View(self, i32x4, "v128.load", "v128.store", 4)
+        self.i8x16: View[i8x16] = View(self, i8x16, "v128.load", "v128.store", 1)
         self.i16x8: View[i16x8] = View(self, i16x8, "v128.load", "v128.store", 2)
         self.i8x8: View[i16x8] = View(self, i16x8, "v128.load8x8_s", None, 1)
         self.i16x4: View[i32x4] = View(self, i32x4, "v128.load16x4_s", None, 2)

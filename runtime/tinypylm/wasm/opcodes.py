@@ -73,6 +73,7 @@ OPCODES: dict[str, bytes] = {
     **_simd(0xB5, _each("i32x4", "mul min_s min_u max_s max_u dot_i16x8_s")),
     **_simd(0x67, "f32x4.ceil f32x4.floor f32x4.trunc f32x4.nearest"),
     **_simd(0xE0, _each("f32x4", "abs neg - sqrt add sub mul div min max pmin pmax")),
+    **_simd(0x113, "i32x4.relaxed_dot_i8x16_i7x16_add_s"),
     # atomic memory (threads proposal)
     **_series(b"\xfe", 0, "memory.atomic.notify memory.atomic.wait32"),
     **_series(b"\xfe", 16, "i32.atomic.load"), **_series(b"\xfe", 23, "i32.atomic.store"),

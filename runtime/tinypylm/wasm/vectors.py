@@ -32,6 +32,9 @@ class v128(Value):
     def __or__(self, other: v128) -> Self:
         return self.apply("v128.or", self, other)
 
+    def __xor__(self, other: v128) -> Self:
+        return self.apply("v128.xor", self, other)
+
     def and_not(self, mask: v128) -> Self:
         """These bits where `mask` has zeros, zero elsewhere."""
         return self.apply("v128.andnot", self, mask)
@@ -44,12 +47,28 @@ class v128(Value):
         """Four 32-bit lanes: 0-3 are this vector's, 4-7 the other's."""
         if len(lanes) != 4 or not all(0 <= lane < 8 for lane in lanes):
             raise KernelError(f"expected four lanes of 0..7, found {lanes}")
-        picked = bytes(4 * lane + byte for lane in lanes for byte in range(4))
-        return self.apply("i8x16.shuffle", self, other, immediate=picked)
+        return self.shuffle(other, *(4 * lane + byte for lane in lanes for byte in range(4)))
+
+    def shuffle(self, other: v128, *lanes: int) -> Self:
+        """Sixteen bytes: 0-15 are this vector's, 16-31 the other's."""
+        return self.apply("i8x16.shuffle", self, other, immediate=bytes(lanes))
 
     def broadcast32(self, lane: int) -> Self:
         """One 32-bit lane in all four. The vector must be named (it is read twice)."""
         return self.shuffle32(self, lane, lane, lane, lane)
+
+
+class i8x16(v128):
+    name = "i8x16"
+    __slots__ = ()
+
+    @classmethod
+    def const(cls, value: Number) -> Self:
+        return cls.apply("i8x16.splat", i32.const(value))
+
+    def dot_add(self, other: i8x16, total: i32x4) -> i32x4:
+        """total + products of the lanes, added in fours. The same everywhere only if no lane of `other` exceeds 127."""
+        return i32x4.apply("i32x4.relaxed_dot_i8x16_i7x16_add_s", self, other, total)
 
 
 class i16x8(v128):
@@ -70,6 +89,10 @@ class i16x8(v128):
 
     def __rshift__(self, bits: int) -> i16x8:
         return i16x8.apply("i16x8.shr_s", self, i32.const(bits))
+
+    def shr_u(self, bits: int) -> i16x8:
+        """Zeros come in from above."""
+        return i16x8.apply("i16x8.shr_u", self, i32.const(bits))
 
     def dot(self, other: i16x8) -> i32x4:
         """Products of the lanes, added in pairs: exact in 32 bits."""
