@@ -7,6 +7,7 @@ prompt is plain text: no text that a person types can become a control token.
 from __future__ import annotations
 
 import codecs
+import encodings.utf_16_le  # noqa: F401 - Python loads a codec when it is first used; the page has no library then
 from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
