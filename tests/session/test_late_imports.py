@@ -31,8 +31,8 @@ ask("inspect", model[:108])
 for data in (quantised, model):
     ask("load", data)
     for prompt in ("Once", "\\ud800 \\U0001f600", "na\\u00efve \\u0663\\u5b57"):
-        generate(prompt=prompt, options={"max_tokens": 4, "stop_strings": ["zz"], "temperature": 0.7, "top_k": 9, "top_p": 0.9,
-                                         "min_p": 0.1, "repetition_penalty": 1.1, "seed": 3, "top_logprobs": 2})
+        generate(prompt=prompt, options={"max_tokens": 4, "stop_strings": ["zz"], "temperature": 0.7, "top_k": 9,
+                                         "top_p": 0.9, "min_p": 0.1, "repetition_penalty": 1.1, "top_logprobs": 2})
 generate(prompt="a", options={"max_tokens": 20, "receipt": True})
 for method, params in (("tokenize", {"prompt": "\\udfff"}), ("detokenize", {"ids": [97, 98]}), ("step", {}),
                        ("diagnostics", {}), ("rehearse", {}), ("derive", {}), ("calibrate", {"seconds": 0.01}),
