@@ -35,7 +35,7 @@ ASK_WHILE_GENERATING = """async (requests) => {
   const tokens = [];
   let codes;
   const accepted = () => void (codes = Promise.all(requests.map(ask)));
-  const options = { temperature: 0, max_tokens: 2000 };
+  const options = { temperature: 0, max_tokens: 4000 }; // several batches of 50 ms
   const { finish_reason } = await client.generate("a", options, { accepted, token: ({ text }) => tokens.push(text) });
   return [(await codes).map(({ code }) => code), tokens.join(""), finish_reason];
 }"""
@@ -135,4 +135,4 @@ def requests_in_between_are_refused(worker: Worker) -> None:
     busy.append(request("load", {}, MODEL))
     codes, text, reason = worker.tab.evaluate(ASK_WHILE_GENERATING, busy)
     assert codes == ["Busy"] * len(busy)
-    assert (text, reason) == ("bcdefgha" * 250, "length")
+    assert (text, reason) == ("bcdefgha" * 500, "length")
