@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinypylm.kernels.exponential import exp
 from tinypylm.kernels.half import widen
-from tinypylm.kernels.linear import lane_sums
+from tinypylm.kernels.lanes import lane_sums
 from tinypylm.wasm.kernel import Kernel, Ptr
 from tinypylm.wasm.values import f32, i32
 from tinypylm.wasm.vectors import f32x4

@@ -15,10 +15,11 @@ bytes, the low bytes of the odd ones, their high bytes; then i32[4], -8 times th
 from __future__ import annotations
 
 from tinypylm.kernels import half
+from tinypylm.kernels.lanes import lane_sums
 from tinypylm.wasm.kernel import Kernel, Ptr
 from tinypylm.wasm.vectors import f32x4, i8x16, i16x8, i32x4
 
-BLOCK, BLOCK_BYTES = 32, 80
+BLOCK_BYTES = 80
 _WEIGHT_BYTES = 16  # of a block
 _SIGNS = -0x7778  # 0x8888, the sign of each four bits: without it, what counted from -8 counts from 0
 _EVEN_THEN_ODD = (*range(0, 32, 4), *range(2, 32, 4))  # the low bytes of sixteen i16
@@ -33,14 +34,7 @@ def store(k: Kernel, block: Ptr, codes: list[i16x8]) -> None:
                          for a, b in (halves[:2], halves[2:]))
         block.i8x16[at] = first.shuffle(second, *_LOW_HALVES)
         block.i8x16[at + 32] = first.shuffle(second, *_HIGH_HALVES)
-    block.i32x4[64 // 4] = _sums(k, [k.let(c.dot(k.constant(i16x8, -8))) for c in codes])
-
-
-def _sums(k: Kernel, v: list[i32x4]) -> i32x4:
-    """The sum of each vector's lanes."""
-    ab = k.let(v[0].shuffle32(v[1], 0, 4, 1, 5) + v[0].shuffle32(v[1], 2, 6, 3, 7))
-    cd = k.let(v[2].shuffle32(v[3], 0, 4, 1, 5) + v[2].shuffle32(v[3], 2, 6, 3, 7))
-    return ab.shuffle32(cd, 0, 1, 4, 5) + ab.shuffle32(cd, 2, 3, 6, 7)
+    block.i32x4[64 // 4] = lane_sums(k, [k.let(c.dot(k.constant(i16x8, -8))) for c in codes])
 
 
 class _Activations:
@@ -64,23 +58,8 @@ def _weights(k: Kernel, w: Ptr) -> tuple[i8x16, i8x16]:
     return k.let(packed.view(i8x16) & four_bits), k.let(packed.shr_u(4).view(i8x16) & four_bits)
 
 
-def dots(k: Kernel, w: Ptr, scales: Ptr, x: Ptr, rows: int, cols: int) -> list[f32x4]:
-    """Lane sums of `rows` rows; as in `linear`."""
-    sums, blocks = [k.var(f32x4.const(0.0)) for _ in range(rows)], cols // BLOCK
-    looped = 0 if blocks <= _LONGEST_STRETCH else blocks // _STRETCH * _STRETCH
-    if looped:
-        with k.range(looped, step=_STRETCH) as b:
-            _stretch(k, w + b * _WEIGHT_BYTES, scales + (b << 1), x + b * BLOCK_BYTES, sums, blocks, _STRETCH)
-    rest = w + looped * _WEIGHT_BYTES, scales + looped * 2, x + looped * BLOCK_BYTES
-    _stretch(k, *rest, sums, blocks, blocks - looped)
-    return sums
-
-
-_LONGEST_STRETCH, _STRETCH = 24, 8
-
-
-def _stretch(k: Kernel, w: Ptr, scales: Ptr, x: Ptr, sums: list[f32x4], row_blocks: int, count: int) -> None:
-    """Straight code for `count` blocks of every row."""
+def stretch(k: Kernel, w: Ptr, scales: Ptr, x: Ptr, sums: list[f32x4], row_blocks: int, count: int) -> None:
+    """Straight code for `count` blocks of every row, added to `sums`; rows have `row_blocks` each."""
     for start in range(0, count, 4):
         fours = [half.four_scales(k, scales, r * row_blocks + start, 1.0) for r in range(len(sums))]
         for b in range(start, min(start + 4, count)):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from tinypylm.config import DType
 from tinypylm.kernels import byte_dots as by_bytes
 from tinypylm.kernels import half
+from tinypylm.kernels.lanes import lane_sums
 from tinypylm.wasm.kernel import Function, Kernel, Ptr
 from tinypylm.wasm.values import Value, f32, i32
 from tinypylm.wasm.vectors import f32x4, i16x8
@@ -34,7 +35,7 @@ def matvec(k: Kernel, out: Ptr, w: Ptr, scales: Ptr, x: Ptr, x_scale: Ptr, first
     out: f32[rows]. w: codes. scales: f16[rows, cols / 32] (unused for f32). x: codes as `activation.quantise` leaves
     them, with the same `byte_dots`, and x_scale: f32[1], or x: f32[cols] and x_scale unused.
     """
-    dots = by_bytes.dots if byte_dots else _DOTS[dtype]
+    dots = _BYTE_DOTS if byte_dots else _DOTS[dtype]
     row = k.var(first)
     with k.loop() as leave:
         leave(row + 4 > end)
@@ -109,13 +110,6 @@ def _row(k: Kernel, w: Ptr, scales: Ptr, row: i32, dtype: DType, cols: int) -> t
     return codes, codes if dtype is DType.F32 else k.pointer(scales.value + row * (2 * cols // BLOCK))
 
 
-def lane_sums(k: Kernel, v: list[f32x4]) -> f32x4:
-    """The four vectors' sums, each (l0 + l2) + (l1 + l3) as `f32x4.sum` has it."""
-    ab = k.let(v[0].shuffle32(v[1], 0, 4, 1, 5) + v[0].shuffle32(v[1], 2, 6, 3, 7))
-    cd = k.let(v[2].shuffle32(v[3], 0, 4, 1, 5) + v[2].shuffle32(v[3], 2, 6, 3, 7))
-    return ab.shuffle32(cd, 0, 1, 4, 5) + ab.shuffle32(cd, 2, 3, 6, 7)
-
-
 def _scaled(total: f32x4, x_scale: Ptr, offset: int, dtype: DType) -> f32:
     return total.sum() if dtype is DType.F32 else total.sum() * (x_scale + offset).f32[0]
 
@@ -178,19 +172,26 @@ def _block_sum(codes: list[i16x8], x: Ptr, block: int, offset: int = 0) -> f32x4
     return f32x4.of((parts[0] + parts[1]) + (parts[2] + parts[3]))
 
 
-def _dots_quantised(codes: Codes, block_bytes: int, unit: float) -> Callable[..., list[f32x4]]:
+_Stretch = Callable[[Kernel, Ptr, Ptr, Ptr, list[f32x4], int, int], None]
+
+
+def _dots_in_stretches(stretch: _Stretch, block_bytes: int, x_block_bytes: int, blocks_at_once: int) -> _Dots:
     """Short rows are one stretch of straight code, a sixth faster than a loop; long ones loop over stretches."""
     def dots(k: Kernel, w: Ptr, scales: Ptr, x: Ptr, rows: int, cols: int) -> list[f32x4]:
         sums = [k.var(f32x4.const(0.0)) for _ in range(rows)]
         blocks = cols // BLOCK
-        looped = 0 if blocks <= _LONGEST_STRETCH else blocks // _STRETCH * _STRETCH
+        looped = 0 if blocks <= _LONGEST_STRETCH else blocks // blocks_at_once * blocks_at_once
         if looped:
-            with k.range(looped, step=_STRETCH) as b:
-                stretch(k, w + b * block_bytes, scales + (b << 1), x + (b << 6), sums, blocks, _STRETCH)
-        rest = w + looped * block_bytes, scales + looped * 2, x + looped * 64
+            with k.range(looped, step=blocks_at_once) as b:
+                stretch(k, w + b * block_bytes, scales + b * 2, x + b * x_block_bytes, sums, blocks, blocks_at_once)
+        rest = w + looped * block_bytes, scales + looped * 2, x + looped * x_block_bytes
         stretch(k, *rest, sums, blocks, blocks - looped)
         return sums
+    return dots
 
+
+def _stretch_of(codes: Codes, block_bytes: int, unit: float) -> _Stretch:
+    """Straight code for `count` blocks of every row, added to `sums`; rows have `row_blocks` each."""
     def stretch(k: Kernel, w: Ptr, scales: Ptr, x: Ptr, sums: list[f32x4], row_blocks: int, count: int) -> None:
         for start in range(0, count, 4):
             for r, total in enumerate(sums):
@@ -198,10 +199,10 @@ def _dots_quantised(codes: Codes, block_bytes: int, unit: float) -> Callable[...
                 for b in range(start, min(start + 4, count)):
                     block = _block_sum(codes(k, w + r * row_blocks * block_bytes, b), x, b)
                     total += block * four.broadcast32(b - start)
-    return dots
+    return stretch
 
 
-_LONGEST_STRETCH, _STRETCH = 24, 16
+_LONGEST_STRETCH = 24
 _SHORT_ROW = 512
 
 
@@ -220,6 +221,8 @@ def _batch_dots_quantised(codes: Codes, block_bytes: int, unit: float) -> Callab
 
 _Q8 = _codes_q8, 32, 1.0
 _Q4 = _codes_q4, 16, 2.0**-12
-_DOTS = {DType.F32: _dots_f32, DType.Q8_0: _dots_quantised(*_Q8), DType.Q4_0: _dots_quantised(*_Q4)}
+_DOTS = {DType.F32: _dots_f32, DType.Q8_0: _dots_in_stretches(_stretch_of(*_Q8), 32, 64, 16),
+         DType.Q4_0: _dots_in_stretches(_stretch_of(*_Q4), 16, 64, 16)}
+_BYTE_DOTS = _dots_in_stretches(by_bytes.stretch, 16, by_bytes.BLOCK_BYTES, 8)
 _BATCH_DOTS = {DType.F32: _batch_dots_f32, DType.Q8_0: _batch_dots_quantised(*_Q8),
                DType.Q4_0: _batch_dots_quantised(*_Q4)}
