@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ import wasmtime
 
 from tests.engine.models import all_logits, config, parsed, random_file
 from tinypylm.config import DType, Family
+from tinypylm.derived import Derived
 from tinypylm.engine import Emitted, Engine
 from tinypylm.hosts.native import NativeHost
 from tinypylm.hosts.probe import has_fast_byte_dots
@@ -62,6 +64,12 @@ def test_a_module_that_was_emitted_for_another_kind_of_host_is_not_used(byte_dot
     assert own.code != other.code
     assert Engine.load(model, data, host, emitted=other).module_bytes == len(own.code)
     assert Engine.load(model, data, host, emitted=Emitted(own.code, byte_dots)).module_bytes == len(own.code)
+
+
+@pytest.mark.parametrize("byte_dots", [False, True])
+def test_what_is_kept_of_a_module_says_whom_it_is_for(byte_dots: bool) -> None:
+    derived = Derived("0" * 64, Emitted(b"code", byte_dots))
+    assert Derived.from_json(json.loads(json.dumps(derived.to_json()))) == derived
 
 
 class Timed(NativeHost):
