@@ -11,7 +11,7 @@ from tinypylm.calibration import kernel_rate, macs_per_token, network_rates
 from tinypylm.config import DType
 from tinypylm.errors import ErrorCode, SessionError
 from tinypylm.format import parse
-from tinypylm.hosts.native import NativeHost
+from tinypylm.hosts.native import NativeHost, NativeInstance
 
 
 def test_the_work_of_a_token_is_that_of_its_matrices(repo_root: Path) -> None:
@@ -30,8 +30,28 @@ def test_a_rate_is_a_possible_one(dtype: DType) -> None:
     assert 1e7 < kernel_rate(HOST, dtype, seconds=0.05) < 1e12
 
 
-def test_products_of_bytes_are_among_the_variants_where_the_host_has_them() -> None:
-    assert 1e7 < kernel_rate(NativeHost(byte_dots=True), DType.Q4_0, seconds=0.05) < 1e12
+class Noting(NativeHost):
+    """Keeps the modules that it is given."""
+
+    def __init__(self, byte_dots: bool):
+        super().__init__(byte_dots=byte_dots)
+        self.modules: list[bytes] = []
+
+    def alone(self) -> NativeHost:
+        return self
+
+    def instantiate(self, module: bytes, pages: int) -> NativeInstance:
+        self.modules.append(module)
+        return super().instantiate(module, pages)
+
+
+@pytest.mark.parametrize(("dtype", "byte_dots"), [(DType.Q4_0, True), (DType.Q4_0, False), (DType.Q8_0, True)])
+def test_products_of_bytes_are_among_the_variants_where_they_can_be(dtype: DType, byte_dots: bool) -> None:
+    host = Noting(byte_dots)
+    assert 1e7 < kernel_rate(host, dtype, seconds=0.05) < 1e12
+    (module,) = host.modules
+    assert b"rows_4" in module
+    assert (b"rows_4_bytes" in module) == (dtype is DType.Q4_0 and byte_dots)
 
 
 def test_the_rate_is_one_thread_s_where_the_host_has_more() -> None:
