@@ -51,9 +51,9 @@ def kernel_rate(host: Host, dtype: DType, seconds: float = 0.5) -> float:
     call counts, so that a busy machine shows what it could do.
     """
     host = host.alone()
-    byte_dots = (False, True) if dtype is DType.Q4_0 and host.byte_dots else (False,)
-    instance = _instance(host, dtype, byte_dots)
-    calls = [instance.export(_name(rows, way)) for rows, way in product(_ROWS_AT_ONCE, byte_dots)]
+    ways = (False, True) if dtype is DType.Q4_0 and host.byte_dots else (False,)
+    instance = _instance(host, dtype, ways)
+    calls = [instance.export(_name(*variant)) for variant in product(_ROWS_AT_ONCE, ways)]
     best, ends = float("inf"), perf_counter() + seconds
     while perf_counter() < ends:
         for call in calls:
@@ -81,12 +81,12 @@ def _name(rows_at_once: int, byte_dots: bool) -> str:
     return f"rows_{rows_at_once}{'_bytes' if byte_dots else ''}"
 
 
-def _instance(host: Host, dtype: DType, byte_dots: Sequence[bool]) -> Instance:
+def _instance(host: Host, dtype: DType, ways: Sequence[bool]) -> Instance:
     pages = -(-(_arguments(dtype)[0] + 4 * _ROWS) // PAGE_BYTES)
     module = ModuleBuilder(MemoryImport(pages, pages, shared=False))
-    for rows, way in product(_ROWS_AT_ONCE, byte_dots):
-        shape = {"dtype": dtype, "cols": _COLS, "rows_at_once": rows, "accumulate": False, "byte_dots": way}
-        module.add(linear.matvec, _name(rows, way), shape, export=True)
+    for rows, byte_dots in product(_ROWS_AT_ONCE, ways):
+        shape = {"dtype": dtype, "cols": _COLS, "rows_at_once": rows, "accumulate": False, "byte_dots": byte_dots}
+        module.add(linear.matvec, _name(rows, byte_dots), shape, export=True)
     instance = host.instantiate(module.encode(), pages)
     instance.write(0, _FILLING * _arguments(dtype)[0])
     return instance

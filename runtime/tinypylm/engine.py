@@ -159,11 +159,11 @@ class Engine:
         plan = plan_memory(model.config, model.file_bytes, kv_cache)
         byte_dots = any(tensor.dtype is DType.Q4_0 for tensor in model.tensors) and host.byte_dots
         start = perf_counter()
-        known = emitted is not None and emitted.byte_dots == byte_dots
-        module = emitted.code if emitted and known else emit(model, plan, host.threads, byte_dots)
+        if emitted is None or emitted.byte_dots != byte_dots:
+            emitted = Emitted(emit(model, plan, host.threads, byte_dots), byte_dots)
         emit_ms = (perf_counter() - start) * 1000
-        engine = cls(model, plan, host.instantiate(module, plan.pages), host.name, host.threads)
-        engine.emit_ms, engine.module_bytes, engine.byte_dots = emit_ms, len(module), byte_dots
+        engine = cls(model, plan, host.instantiate(emitted.code, plan.pages), host.name, host.threads)
+        engine.emit_ms, engine.module_bytes, engine.byte_dots = emit_ms, len(emitted.code), byte_dots
         engine._live().write(0, data)
         return engine
 

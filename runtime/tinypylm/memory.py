@@ -44,7 +44,9 @@ class KVCache(StrEnum):
 PAGE_BYTES = 65_536
 ALIGNMENT_BYTES = 64
 _CONTROL_BYTES = 256
-_CODE_FLOATS = 20  # for 32 activations: what products of bytes read of them is more than their i16 codes
+CODE_BLOCK_BYTES = 80
+"""Of 32 activations: what products of bytes read of them, which is more than their i16 codes."""
+
 
 
 def aligned(size: int, unit: int = ALIGNMENT_BYTES) -> int:
@@ -144,7 +146,7 @@ def _scratch_floats(config: ModelConfig) -> dict[str, int]:
         "query": queries, "key": keys, "value": keys,
         "rotated": config.n_heads * padded_head_dim(config), "attended": queries,
         **gate, "up": config.ffn_size,
-        "codes": aligned(widest, 32) // 32 * _CODE_FLOATS, "code_scale": 1,
+        "codes": aligned(widest, 32) // 32 * CODE_BLOCK_BYTES // 4, "code_scale": 1,
         "cosines": config.rotary_dim // 2, "sines": config.rotary_dim // 2,
     }
 

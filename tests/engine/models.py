@@ -7,6 +7,7 @@ import numpy as np
 from tinypylm.config import DType, Family, ModelConfig, Role, expected_tensors
 from tinypylm.engine import Engine
 from tinypylm.format import Model, parse
+from tinypylm.hosts import Host
 from tinypylm.hosts.native import NativeHost
 from tinypylm_tools.quantise import encode
 from tinypylm_tools.slm_writer import Payload, seal, stored_dtype
@@ -61,6 +62,17 @@ def all_logits(engine: Engine, ids: list[int]) -> np.ndarray:
         engine.step(token, position)
         rows.append(np.frombuffer(engine.logits(), np.float32))
     return np.stack(rows)
+
+
+def stepped_and_chunked(data: bytes, host: Host, ids: list[int], chunk: int = 16) -> tuple[np.ndarray, bytes]:
+    """Logits of single steps, and of the last token of the same ids in chunks."""
+    engine = Engine.load(parsed(data), data, host)
+    stepped = all_logits(engine, ids)
+    for position in range(0, len(ids), chunk):
+        engine.prefill(ids[position:position + chunk], position)
+    chunked = engine.logits()
+    engine.free()
+    return stepped, chunked
 
 
 def greedy(engine: Engine, ids: list[int], count: int) -> list[int]:

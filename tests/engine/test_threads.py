@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from tests.engine.models import all_logits, config, parsed, random_file
+from tests.engine.models import config, parsed, random_file, stepped_and_chunked
 from tinypylm.config import DType, Family
 from tinypylm.engine import Engine, emit
 from tinypylm.hosts.native import NativeHost
@@ -23,24 +23,13 @@ SHAPES = {
 }
 
 
-def run(data: bytes, threads: int) -> tuple[np.ndarray, bytes]:
-    """Logits of single steps, and of the last token of the same ids in chunks."""
-    engine = Engine.load(parsed(data), data, NativeHost(threads))
-    stepped = all_logits(engine, IDS)
-    for position in range(0, len(IDS), 16):
-        engine.prefill(IDS[position:position + 16], position)
-    chunked = engine.logits()
-    engine.free()
-    return stepped, chunked
-
-
 @pytest.mark.parametrize("dtype", list(DType))
 @pytest.mark.parametrize("shape", SHAPES)
 def test_any_number_of_threads_gives_the_same_bits(shape: str, dtype: DType) -> None:
     data = random_file(config(quantization=dtype, **SHAPES[shape]))
-    alone, _ = run(data, 1)
+    alone, _ = stepped_and_chunked(data, NativeHost(1), IDS)
     for threads in range(2, MAX_THREADS + 1):
-        stepped, chunked = run(data, threads)
+        stepped, chunked = stepped_and_chunked(data, NativeHost(threads), IDS)
         np.testing.assert_array_equal(stepped, alone)
         assert chunked == alone[-1].tobytes()
 

@@ -106,15 +106,15 @@ def _has_fast_byte_dots() -> bool:
 class BrowserHost:
     """The WebAssembly engine of the browser that this worker lives in."""
 
-    @property
-    def byte_dots(self) -> bool:
-        return _has_fast_byte_dots()
-
     def __init__(self, threads: int = 1, help: Help | None = None):
         """`help(module, memory)` sets `threads` - 1 helpers to work on a module."""
         self.name = _engine_name(js.navigator.userAgent)
         self.threads = threads
         self._help = help
+
+    @property
+    def byte_dots(self) -> bool:
+        return _has_fast_byte_dots()
 
     def alone(self) -> BrowserHost:
         return BrowserHost()

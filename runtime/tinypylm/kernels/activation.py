@@ -5,6 +5,7 @@ from __future__ import annotations
 from tinypylm.config import DType
 from tinypylm.kernels import byte_dots as by_bytes
 from tinypylm.kernels.exponential import COUNTS_IN_ONES, exp, normal_tail
+from tinypylm.memory import CODE_BLOCK_BYTES
 from tinypylm.wasm.kernel import Kernel, Ptr
 from tinypylm.wasm.values import f32, i32
 from tinypylm.wasm.vectors import f32x4, i16x8, i32x4
@@ -27,7 +28,7 @@ def quantise(k: Kernel, codes: Ptr, scale: Ptr, x: Ptr, *, n: int, dtype: DType,
     with k.range(n, step=32) as i:
         rounded = [_rounded(k, x.f32x4[i, 4 * j] * factor) for j in range(8)]
         if byte_dots:
-            by_bytes.store(k, codes + (i >> 5) * by_bytes.BLOCK_BYTES, [k.let(v) for v in _narrowed(rounded)])
+            by_bytes.store(k, codes + (i >> 5) * CODE_BLOCK_BYTES, [k.let(v) for v in _narrowed(rounded)])
         else:
             for j, vector in enumerate(_narrowed(_transposed(k, rounded) if dtype is DType.Q4_0 else rounded)):
                 codes.i16x8[i, 8 * j] = vector

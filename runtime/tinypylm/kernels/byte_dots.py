@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from tinypylm.kernels import half
 from tinypylm.kernels.lanes import lane_sums
+from tinypylm.memory import CODE_BLOCK_BYTES
 from tinypylm.wasm.kernel import Kernel, Ptr
 from tinypylm.wasm.vectors import f32x4, i8x16, i16x8, i32x4
 
-BLOCK_BYTES = 80
 _WEIGHT_BYTES = 16  # of a block
 _SIGNS = -0x7778  # 0x8888, the sign of each four bits: without it, what counted from -8 counts from 0
 _EVEN_THEN_ODD = (*range(0, 32, 4), *range(2, 32, 4))  # the low bytes of sixteen i16
@@ -63,7 +63,7 @@ def stretch(k: Kernel, w: Ptr, scales: Ptr, x: Ptr, sums: list[f32x4], row_block
     for start in range(0, count, 4):
         fours = [half.four_scales(k, scales, r * row_blocks + start, 1.0) for r in range(len(sums))]
         for b in range(start, min(start + 4, count)):
-            activations = _Activations(k, x + b * BLOCK_BYTES)
+            activations = _Activations(k, x + b * CODE_BLOCK_BYTES)
             for r, total in enumerate(sums):
                 weights = _weights(k, w + (r * row_blocks + b) * _WEIGHT_BYTES)
                 total += activations.times(*weights) * fours[r].broadcast32(b - start)

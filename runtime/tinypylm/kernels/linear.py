@@ -14,6 +14,7 @@ from tinypylm.config import DType
 from tinypylm.kernels import byte_dots as by_bytes
 from tinypylm.kernels import half
 from tinypylm.kernels.lanes import lane_sums
+from tinypylm.memory import CODE_BLOCK_BYTES
 from tinypylm.wasm.kernel import Function, Kernel, Ptr
 from tinypylm.wasm.values import Value, f32, i32
 from tinypylm.wasm.vectors import f32x4, i16x8
@@ -175,7 +176,7 @@ def _block_sum(codes: list[i16x8], x: Ptr, block: int, offset: int = 0) -> f32x4
 _Stretch = Callable[[Kernel, Ptr, Ptr, Ptr, list[f32x4], int, int], None]
 
 
-def _dots_in_stretches(stretch: _Stretch, block_bytes: int, x_block_bytes: int, blocks_at_once: int) -> _Dots:
+def _dots_in_stretches(stretch: _Stretch, *, block_bytes: int, x_block_bytes: int, blocks_at_once: int) -> _Dots:
     """Short rows are one stretch of straight code, a sixth faster than a loop; long ones loop over stretches."""
     def dots(k: Kernel, w: Ptr, scales: Ptr, x: Ptr, rows: int, cols: int) -> list[f32x4]:
         sums = [k.var(f32x4.const(0.0)) for _ in range(rows)]
@@ -221,8 +222,11 @@ def _batch_dots_quantised(codes: Codes, block_bytes: int, unit: float) -> Callab
 
 _Q8 = _codes_q8, 32, 1.0
 _Q4 = _codes_q4, 16, 2.0**-12
-_DOTS = {DType.F32: _dots_f32, DType.Q8_0: _dots_in_stretches(_stretch_of(*_Q8), 32, 64, 16),
-         DType.Q4_0: _dots_in_stretches(_stretch_of(*_Q4), 16, 64, 16)}
-_BYTE_DOTS = _dots_in_stretches(by_bytes.stretch, 16, by_bytes.BLOCK_BYTES, 8)
+_DOTS = {
+    DType.F32: _dots_f32,
+    DType.Q8_0: _dots_in_stretches(_stretch_of(*_Q8), block_bytes=32, x_block_bytes=64, blocks_at_once=16),
+    DType.Q4_0: _dots_in_stretches(_stretch_of(*_Q4), block_bytes=16, x_block_bytes=64, blocks_at_once=16),
+}
+_BYTE_DOTS = _dots_in_stretches(by_bytes.stretch, block_bytes=16, x_block_bytes=CODE_BLOCK_BYTES, blocks_at_once=8)
 _BATCH_DOTS = {DType.F32: _batch_dots_f32, DType.Q8_0: _batch_dots_quantised(*_Q8),
                DType.Q4_0: _batch_dots_quantised(*_Q4)}

@@ -58,26 +58,26 @@ class v128(Value):
         return self.shuffle32(self, lane, lane, lane, lane)
 
 
-class i8x16(v128):
-    name = "i8x16"
+class _Integers(v128):
     __slots__ = ()
 
     @classmethod
     def const(cls, value: Number) -> Self:
-        return cls.apply("i8x16.splat", i32.const(value))
+        return cls.apply(f"{cls.name}.splat", i32.const(value))
+
+
+class i8x16(_Integers):
+    name = "i8x16"
+    __slots__ = ()
 
     def dot_add(self, other: i8x16, total: i32x4) -> i32x4:
         """total + products of the lanes, added in fours. The same everywhere only if no lane of `other` exceeds 127."""
         return i32x4.apply("i32x4.relaxed_dot_i8x16_i7x16_add_s", self, other, total)
 
 
-class i16x8(v128):
+class i16x8(_Integers):
     name = "i16x8"
     __slots__ = ()
-
-    @classmethod
-    def const(cls, value: Number) -> Self:
-        return cls.apply("i16x8.splat", i32.const(value))
 
     @staticmethod
     def narrow(low: i32x4, high: i32x4) -> i16x8:
@@ -99,13 +99,9 @@ class i16x8(v128):
         return i32x4.apply("i32x4.dot_i16x8_s", self, other)
 
 
-class i32x4(v128):
+class i32x4(_Integers):
     name = "i32x4"
     __slots__ = ()
-
-    @classmethod
-    def const(cls, value: Number) -> Self:
-        return cls.apply("i32x4.splat", i32.const(value))
 
     @staticmethod
     def splat(x: i32) -> i32x4:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
@@ -95,11 +95,8 @@ class Stage:
         if threads > 1:
             yield None
             return
-        engine = self._ours(subject, threads, beside)
-        try:
+        with closing(self._ours(subject, threads, beside)) as engine:
             yield engine
-        finally:
-            engine.close()
 
     def _ours(self, subject: Subject, threads: int, beside: Mapping[str, Engine]) -> Engine:
         return open_ours(self.browser, self.address, subject.file.path, threads, _processes(beside), self.kv_cache)

@@ -22,7 +22,7 @@ OUR_FILES_KEPT = "#kept tbody tr:nth-child(3)"
 """A snapshot of Python, the model and its module: kept when nobody has asked the page for anything for a second."""
 _STAY_SECONDS = 2.0
 _WINDOW_SECONDS = 2.0
-"""A visitor's window stands before the visit. Opening one keeps Chromium busy with its own pages for half a second."""
+"""A visitor's window stands before the visit. Opening one keeps Chromium busy with its own pages."""
 
 
 @dataclass(frozen=True, slots=True)
